@@ -1,0 +1,361 @@
+"""The nouns that the path of a study is told in. Stations implement them; ``pipeline`` sees only these.
+
+Every time is an aware UTC datetime. Every path lies on storage that all processes of the node share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from triage_node.core.dimse_status import Action
+from triage_node.core.finding import Finding
+from triage_node.core.identifiers import PeerAddress
+from triage_node.core.instance import InstanceHeader
+from triage_node.core.reason import Refusal
+from triage_node.core.study_state import State
+
+
+class Clock(Protocol):
+    """The time, so that tests need not wait for it."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC."""
+        ...
+
+
+# arrival -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AssociationPeer:
+    """Who is at the other end of an association, and which one it is (``association_id`` is a random UUID)."""
+
+    association_id: str
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """An instance that is durably in the spool, with how it came; ``peer`` is None when found there at start."""
+
+    header: InstanceHeader
+    path: Path
+    received_at: datetime
+    peer: AssociationPeer | None = None
+
+
+@dataclass(frozen=True)
+class QuarantinedObject:
+    """Bytes that could not be kept as an instance, with the reason and the status that was answered."""
+
+    path: Path
+    reason: str
+    status_code: int
+    received_at: datetime
+    peer: AssociationPeer | None
+
+
+class Spool(Protocol):
+    """Where acknowledged instances lie."""
+
+    def store(self, header: InstanceHeader, part10: bytes) -> Path:
+        """Write durably (fsync, rename, fsync of the folder) and return the path; same instance twice is one file."""
+        ...
+
+    def quarantine(self, part10: bytes, reason: str, status_code: int) -> Path:
+        """Keep what cannot be read, with its reason beside it."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return the free space of the file system."""
+        ...
+
+
+# assembly, cascade ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SeriesVolume:
+    """One series as an ordered volume.
+
+    Attributes
+    ----------
+    volume_hu : (slices, rows, columns), int16 HU, slice 0 the most inferior
+    sop_instance_uids
+        One a slice, in the same order. (A multi-frame instance repeats its UID.)
+    frame_numbers
+        1-based frame of each slice within its instance; 1 for single-frame instances.
+    paths
+        The file of each slice.
+    positions_mm : (slices,), along the slice normal
+    slice_spacing_mm
+        Median distance of neighbours along the normal.
+    pixel_spacing_mm : between rows, between columns
+    tilt_deg
+        Angle between the slice normal and the long axis of the patient.
+    """
+
+    volume_hu: npt.NDArray[np.int16]
+    sop_instance_uids: tuple[str, ...]
+    frame_numbers: tuple[int, ...]
+    paths: tuple[Path, ...]
+    positions_mm: tuple[float, ...]
+    slice_spacing_mm: float
+    pixel_spacing_mm: tuple[float, float]
+    tilt_deg: float
+
+
+class VolumeReader(Protocol):
+    """From files to a volume, or a refusal that the pixels give reason for."""
+
+    def read(self, slices: Sequence[tuple[InstanceHeader, Path]]) -> SeriesVolume | Refusal:
+        """Decode the slices (already in order, inferior to superior), check that the pixels show a head."""
+        ...
+
+
+class Reading(Protocol):
+    """One pass of the cascade over one volume."""
+
+    @property
+    def finding(self) -> Finding:
+        """What the cascade says."""
+        ...
+
+    def heatmaps(self) -> Mapping[int, npt.NDArray[np.float32]]:
+        """Return Grad-CAM per flagged slice: index into the volume to (rows, columns), 0 to 1."""
+        ...
+
+
+class Classifier(Protocol):
+    """The cascade."""
+
+    def read(self, volume: SeriesVolume) -> Reading:
+        """Read one volume."""
+        ...
+
+
+# evidence ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EvidenceObject:
+    """One DICOM object made by this node, on disk.
+
+    ``kind`` is SR, SC or KO; ``number`` counts objects of one kind from 1.
+    """
+
+    kind: str
+    number: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class EvidenceOrder:
+    """All that the evidence of one reading is made from."""
+
+    volume: SeriesVolume
+    finding: Finding
+    heatmaps: Mapping[int, npt.NDArray[np.float32]]
+    revision: int
+    classified_at: datetime
+    predecessor_report: Path | None = None
+
+
+class EvidenceWriter(Protocol):
+    """From a reading to DICOM objects in the source study."""
+
+    def write(self, order: EvidenceOrder) -> Sequence[EvidenceObject]:
+        """Write the objects durably and return them; the same order gives the same UIDs."""
+        ...
+
+
+# forwarding ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SendOutcome:
+    """What became of one object at one destination."""
+
+    sop_instance_uid: str
+    action: Action
+    status_code: int | None
+    detail: str
+
+
+class Sender(Protocol):
+    """C-STORE to one peer."""
+
+    def send(self, peer: PeerAddress, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
+        """Send all over one association; one outcome an object, in order. An unreachable peer is TRY_AGAIN for all."""
+        ...
+
+
+# worklist ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OpenSeries:
+    """A series that is still receiving, as far as closing needs to know."""
+
+    series_id: int
+    revision: int
+    first_received_at: datetime
+    last_received_at: datetime
+    open_associations: int
+    aborted_associations: int
+    released_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SeriesRecord:
+    """One series with its instances' headers and files."""
+
+    series_id: int
+    study_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    revision: int
+    state: State
+    instances: tuple[tuple[InstanceHeader, Path], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A closed series of a study, for choosing the best one to read."""
+
+    series_id: int
+    revision: int
+    state: State
+    refusal_reason: str | None
+    headers: tuple[InstanceHeader, ...]
+
+
+@dataclass(frozen=True)
+class DeliveryBatch:
+    """Deliveries of one study that are due at one destination, claimed under a lease."""
+
+    destination: PeerAddress
+    objects: tuple[tuple[int, EvidenceObject], ...]
+    """(delivery id, object)."""
+    series_ids: tuple[int, ...] = field(default=())
+
+
+class StudyRepository(Protocol):
+    """The results database: the truth. Each method is one transaction; states change by ``core.study_state`` only."""
+
+    # arrival
+    def add_instances(self, stored: Sequence[StoredInstance]) -> None:
+        """Upsert studies, series, instances. A known SOP instance changes nothing. A new one for a series past RECEIVING
+        opens the next revision (Event.SLICE_ARRIVED)."""
+        ...
+
+    def add_quarantined(self, quarantined: QuarantinedObject) -> None:
+        """Keep note of a quarantined object."""
+        ...
+
+    def open_association(self, peer: AssociationPeer, opened_at: datetime) -> None:
+        """Note an association that may carry series."""
+        ...
+
+    def end_association(self, association_id: str, ended_at: datetime, *, aborted: bool) -> None:
+        """Note its end."""
+        ...
+
+    def known_paths(self) -> set[str]:
+        """Return every instance path that is indexed, so that a spool can be re-indexed at start."""
+        ...
+
+    # assembly
+    def open_series(self) -> Sequence[OpenSeries]:
+        """Return the series in RECEIVING."""
+        ...
+
+    def series(self, series_id: int) -> SeriesRecord:
+        """Return one series with its headers."""
+        ...
+
+    def close_series(self, series_id: int, revision: int, closed_at: datetime) -> bool:
+        """RECEIVING to CLOSED; False where a slice came in between (revision or instance count moved on)."""
+        ...
+
+    def candidates(self, study_id: int) -> Sequence[Candidate]:
+        """Return the series of a study that are past RECEIVING."""
+        ...
+
+    def decline(self, series_id: int, revision: int, refusal: Refusal, declined_at: datetime) -> None:
+        """CLOSED to NOT_ANALYSED."""
+        ...
+
+    def choose(self, series_id: int, revision: int) -> None:
+        """NOT_ANALYSED (BETTER_SERIES) back to CLOSED, because the better one turned out unreadable."""
+        ...
+
+    # cascade
+    def claim(self, series_id: int, revision: int, *, now: datetime, lease_s: float) -> bool:
+        """Take the lease on a CLOSED or CLASSIFIED series of this revision; False where another holds it, it moved on, or
+        it has been claimed twice already (then it is failed with WORKER_LOST)."""
+        ...
+
+    def release_claim(self, series_id: int, revision: int) -> None:
+        """Give the lease back without a result (a Transient error)."""
+        ...
+
+    def save_finding(self, series_id: int, revision: int, finding: Finding, classified_at: datetime) -> None:
+        """To CLASSIFIED, with the analysis and slice scores; the study's priority rises, never falls."""
+        ...
+
+    def predecessor_report(self, series_id: int, revision: int) -> Path | None:
+        """Return the SR of the latest earlier revision of this series, if any."""
+        ...
+
+    def save_evidence(
+        self, series_id: int, revision: int, objects: Sequence[EvidenceObject], destinations: Sequence[PeerAddress], now: datetime
+    ) -> None:
+        """To EVIDENCED with one DUE delivery an object and destination; straight on to FORWARDED without destinations."""
+        ...
+
+    def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:
+        """To FAILED."""
+        ...
+
+    def due_for_reading(self, now: datetime) -> Sequence[tuple[int, int]]:
+        """Return (series_id, revision) of chosen CLOSED or CLASSIFIED series without a live lease."""
+        ...
+
+    # forwarding
+    def destinations_due(self, now: datetime) -> Sequence[tuple[int, str]]:
+        """Return (study_id, destination) with deliveries due and not under a lease."""
+        ...
+
+    def claim_deliveries(self, study_id: int, destination: str, *, now: datetime, lease_s: float) -> DeliveryBatch | None:
+        """Claim what is due at this destination for this study; None where nothing is."""
+        ...
+
+    def save_outcome(
+        self, delivery_id: int, outcome: SendOutcome, now: datetime, *, next_attempt_at: datetime | None
+    ) -> None:
+        """ACCEPTED, PUT_OFF (``next_attempt_at`` given) or GIVE_UP (None). A series all of whose deliveries are SENT becomes
+        FORWARDED; with one given up and none due it becomes FAILED (DELIVERY_GIVEN_UP)."""
+        ...
+
+    # reading
+    def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """Return rows as DESIGN's ``worklist --json`` has them, most urgent first."""
+        ...
+
+    def study(self, study_instance_uid: str) -> Mapping[str, Any] | None:
+        """Return all that is known of one study: series, revisions, slices, evidence, deliveries; JSON-ready."""
+        ...

@@ -1,0 +1,185 @@
+"""States, priorities and delivery states, and the one table by which each may change.
+
+A series travels RECEIVING, CLOSED, CLASSIFIED, EVIDENCED, FORWARDED; or ends NOT_ANALYSED with a reason code, a normal
+end, or FAILED, which asks for the operator. A late slice opens the next revision from any closed state. A study shows
+the state of its leading series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from triage_node.core.errors import Defect
+
+
+class State(StrEnum):
+    """Where a series, and so its study, stands."""
+
+    RECEIVING = "RECEIVING"
+    CLOSED = "CLOSED"
+    CLASSIFIED = "CLASSIFIED"
+    EVIDENCED = "EVIDENCED"
+    FORWARDED = "FORWARDED"
+    NOT_ANALYSED = "NOT_ANALYSED"
+    FAILED = "FAILED"
+
+
+FINAL_STATES = frozenset({State.FORWARDED, State.NOT_ANALYSED, State.FAILED})
+
+
+class Event(StrEnum):
+    """What can happen to a series."""
+
+    SLICE_ARRIVED = "SLICE_ARRIVED"
+    CLOSE = "CLOSE"
+    CLASSIFY = "CLASSIFY"
+    WRITE_EVIDENCE = "WRITE_EVIDENCE"
+    FORWARD = "FORWARD"
+    DECLINE = "DECLINE"
+    CHOOSE = "CHOOSE"
+    FAIL = "FAIL"
+    REPROCESS = "REPROCESS"
+
+
+TRANSITIONS: Mapping[tuple[State, Event], State] = {
+    (State.RECEIVING, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.RECEIVING, Event.CLOSE): State.CLOSED,
+    (State.CLOSED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.CLOSED, Event.DECLINE): State.NOT_ANALYSED,
+    (State.CLOSED, Event.CLASSIFY): State.CLASSIFIED,
+    (State.CLOSED, Event.FAIL): State.FAILED,
+    (State.CLASSIFIED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.CLASSIFIED, Event.CLASSIFY): State.CLASSIFIED,
+    (State.CLASSIFIED, Event.WRITE_EVIDENCE): State.EVIDENCED,
+    (State.CLASSIFIED, Event.FAIL): State.FAILED,
+    (State.EVIDENCED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.EVIDENCED, Event.FORWARD): State.FORWARDED,
+    (State.EVIDENCED, Event.FAIL): State.FAILED,
+    (State.EVIDENCED, Event.REPROCESS): State.CLOSED,
+    (State.FORWARDED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.FORWARDED, Event.REPROCESS): State.CLOSED,
+    (State.NOT_ANALYSED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.NOT_ANALYSED, Event.CHOOSE): State.CLOSED,
+    (State.NOT_ANALYSED, Event.REPROCESS): State.CLOSED,
+    (State.FAILED, Event.SLICE_ARRIVED): State.RECEIVING,
+    (State.FAILED, Event.FORWARD): State.FORWARDED,
+    (State.FAILED, Event.REPROCESS): State.CLOSED,
+}
+"""Every change a series may make. FAILED to FORWARDED: the operator sent given-up deliveries again and they went."""
+
+
+class IllegalTransition(Defect):
+    """A step asked for a change that the table does not hold."""
+
+
+def after(state: State, event: Event) -> State:
+    """Return the state that follows.
+
+    Raises
+    ------
+    IllegalTransition
+        The table has no such change.
+
+    Examples
+    --------
+    >>> after(State.RECEIVING, Event.CLOSE)
+    <State.CLOSED: 'CLOSED'>
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a series in state {state} cannot {event}") from None
+
+
+_LEADING_ORDER = (
+    State.FORWARDED,
+    State.EVIDENCED,
+    State.CLASSIFIED,
+    State.CLOSED,
+    State.FAILED,
+    State.RECEIVING,
+    State.NOT_ANALYSED,
+)
+
+
+def leading_state(states: Iterable[State]) -> State:
+    """Return the state a study shows: of the series that went farthest; a refusal only where nothing else is there.
+
+    A failure leads over a series still arriving, so that the operator sees it at once.
+
+    Examples
+    --------
+    >>> leading_state([State.NOT_ANALYSED, State.CLOSED])
+    <State.CLOSED: 'CLOSED'>
+    """
+    return min(states, key=_LEADING_ORDER.index)
+
+
+class Priority(StrEnum):
+    """Reading priority of a study (the values of PS3.3 C.4.11 requested procedure priority that we use)."""
+
+    STAT = "STAT"
+    HIGH = "HIGH"
+    ROUTINE = "ROUTINE"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent, so that an ascending sort puts it first."""
+        return (Priority.STAT, Priority.HIGH, Priority.ROUTINE).index(self)
+
+
+def raised(current: Priority, proposed: Priority) -> Priority:
+    """Return the more urgent of the two: a priority never falls.
+
+    Examples
+    --------
+    >>> raised(Priority.STAT, Priority.ROUTINE)
+    <Priority.STAT: 'STAT'>
+    """
+    return min(current, proposed, key=lambda each: each.rank)
+
+
+class DeliveryState(StrEnum):
+    """Where one object stands on its way to one destination."""
+
+    DUE = "DUE"
+    SENT = "SENT"
+    GIVEN_UP = "GIVEN_UP"
+
+
+class DeliveryEvent(StrEnum):
+    """What an attempt at a delivery came to."""
+
+    ACCEPTED = "ACCEPTED"
+    PUT_OFF = "PUT_OFF"
+    GIVE_UP = "GIVE_UP"
+    RETRY = "RETRY"
+
+
+DELIVERY_TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
+    (DeliveryState.DUE, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
+    (DeliveryState.DUE, DeliveryEvent.PUT_OFF): DeliveryState.DUE,
+    (DeliveryState.DUE, DeliveryEvent.GIVE_UP): DeliveryState.GIVEN_UP,
+    (DeliveryState.GIVEN_UP, DeliveryEvent.RETRY): DeliveryState.DUE,
+    (DeliveryState.SENT, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
+}
+
+
+def delivery_after(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
+    """Return the delivery state that follows.
+
+    Raises
+    ------
+    IllegalTransition
+        The table has no such change.
+
+    Examples
+    --------
+    >>> delivery_after(DeliveryState.DUE, DeliveryEvent.ACCEPTED)
+    <DeliveryState.SENT: 'SENT'>
+    """
+    try:
+        return DELIVERY_TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a delivery in state {state} cannot {event}") from None
