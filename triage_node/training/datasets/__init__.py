@@ -1,0 +1,29 @@
+"""Labelled head CT: the public data sets in their published layouts, and a hospital's own folder.
+
+``ct_ich``         CT-ICH, 82 patients, slice labels, screen exports or NIfTI
+``rsna_2019``      RSNA 2019 challenge, slice labels, DICOM
+``cq500``          CQ500, scan labels of three readers, DICOM
+``labelled_folder``  ``labels.csv`` beside DICOM series
+
+Every adapter gives ``LabelledScan``; a data set that contradicts itself is refused with ``DatasetRejected``.
+"""
+
+from triage_node.training.datasets.labelled_scan import (
+    TARGETS,
+    DatasetRejected,
+    LabelledScan,
+    ScanVolume,
+    check_folds,
+    check_scans,
+    scan_labels,
+)
+
+__all__ = [
+    "TARGETS",
+    "DatasetRejected",
+    "LabelledScan",
+    "ScanVolume",
+    "check_folds",
+    "check_scans",
+    "scan_labels",
+]
