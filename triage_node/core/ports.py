@@ -6,7 +6,7 @@ Every time is an aware UTC datetime. Every path lies on storage that all process
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -250,7 +250,10 @@ class DeliveryBatch:
     destination: PeerAddress
     objects: tuple[tuple[int, EvidenceObject], ...]
     """(delivery id, object)."""
-    series_ids: tuple[int, ...] = field(default=())
+    attempts: int
+    """How many attempts have been made before this one (the most of any object), for the back-off."""
+    due_since: datetime
+    """When the oldest of these deliveries came into being, for giving up."""
 
 
 class StudyRepository(Protocol):
