@@ -57,7 +57,9 @@ def rescaled(stored: npt.NDArray[np.generic], slope: float, intercept: float) ->
     return np.asarray(stored, dtype=np.float32) * np.float32(slope) + np.float32(intercept)
 
 
-def windowed(volume_hu: npt.NDArray[np.generic], windows: Sequence[Window] = NETWORK_WINDOWS) -> npt.NDArray[np.float32]:
+def windowed(
+    volume_hu: npt.NDArray[np.generic], windows: Sequence[Window] = NETWORK_WINDOWS
+) -> npt.NDArray[np.float32]:
     """Show a volume through several windows.
 
     Parameters

@@ -68,7 +68,9 @@ def checked_ae_title(value: str) -> str:
     """
     title = value.strip(" ")
     if not 1 <= len(title) <= 16 or "\\" in title or any(not " " <= each <= "~" for each in title):
-        raise ConfigurationRejected(f"an AE title is 1 to 16 printable ASCII characters without backslash, not {value!r}")
+        raise ConfigurationRejected(
+            f"an AE title is 1 to 16 printable ASCII characters without backslash, not {value!r}"
+        )
     return title
 
 

@@ -83,4 +83,5 @@ class InstanceHeader:
         >>> InstanceHeader.from_json(header.to_json()) == header
         True
         """
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        return cls(**fields)

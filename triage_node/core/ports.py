@@ -325,7 +325,12 @@ class StudyRepository(Protocol):
         ...
 
     def save_evidence(
-        self, series_id: int, revision: int, objects: Sequence[EvidenceObject], destinations: Sequence[PeerAddress], now: datetime
+        self,
+        series_id: int,
+        revision: int,
+        objects: Sequence[EvidenceObject],
+        destinations: Sequence[PeerAddress],
+        now: datetime,
     ) -> None:
         """To EVIDENCED with one DUE delivery an object and destination; straight on to FORWARDED without destinations."""
         ...
@@ -343,7 +348,9 @@ class StudyRepository(Protocol):
         """Return (study_id, destination) with deliveries due and not under a lease."""
         ...
 
-    def claim_deliveries(self, study_id: int, destination: str, *, now: datetime, lease_s: float) -> DeliveryBatch | None:
+    def claim_deliveries(
+        self, study_id: int, destination: str, *, now: datetime, lease_s: float
+    ) -> DeliveryBatch | None:
         """Claim what is due at this destination for this study; None where nothing is."""
         ...
 

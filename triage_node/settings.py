@@ -1,0 +1,227 @@
+"""Every setting of the node: name, type, unit, default and meaning.
+
+A value comes, weakest first, from the default here, the settings file (TOML), an environment variable ``TRIAGE_<NAME>``, a
+command-line flag. ``deploy/triage_node.toml`` explains each one to operators and a test keeps it equal to this module.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.identifiers import PeerAddress, checked_ae_title
+
+PREFIX = "TRIAGE_"
+FILE_VARIABLE = "TRIAGE_SETTINGS_FILE"
+Port = Annotated[int, Field(ge=0, le=65535)]
+NameList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """All settings, checked on construction."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # where things lie
+    data_dir: Path = Field(Path("triage_node_data"), description="Folder of the spool, the evidence, SQLite and Redis.")
+    database_url: str | None = Field(
+        None,
+        description="SQLAlchemy URL, for example postgresql+psycopg://user:password@host/name; empty: SQLite in data_dir.",
+    )
+    redis_url: str | None = Field(
+        None, description="URL of a Redis server, for example redis://host:6379/0; empty: `up` starts one of its own."
+    )
+
+    # the DICOM side
+    ae_title: str = Field("TRIAGE", description="Our AE title, called and calling.")
+    dicom_host: str = Field("0.0.0.0", description="Address the Storage SCP listens on.")  # noqa: S104
+    dicom_port: Port = Field(11112, description="Port of the Storage SCP; 0 takes a free one.")
+    scp_processes: int = Field(1, ge=1, le=64, description="How many SCP processes accept on the port (`up` only).")
+    peers: NameList = Field(
+        (),
+        description="Who may send: AET, AET@ADDRESS or AET@NETWORK/BITS. Empty: any title from loopback, nobody else.",
+    )
+    max_associations: int = Field(64, ge=1, description="Associations served at once by one SCP process.")
+    max_pdu_bytes: int = Field(262144, ge=4096, description="Longest PDU we accept, bytes.")
+    max_dataset_bytes: int = Field(1_073_741_824, ge=1_048_576, description="Longest dataset we accept, bytes.")
+    association_timeout_s: float = Field(
+        60.0, gt=0, description="An association without traffic is aborted after this, s."
+    )
+    spool_floor_bytes: int = Field(
+        536_870_912, ge=0, description="Free disk space below which C-STORE is refused with 0xA700, bytes."
+    )
+    tls_certificate: Path | None = Field(None, description="PEM certificate of this node; with it the SCP speaks TLS.")
+    tls_key: Path | None = Field(None, description="PEM key of the certificate.")
+    tls_peer_ca: Path | None = Field(None, description="PEM certificates that client certificates must descend from.")
+
+    # closing and choosing series
+    settle_s: float = Field(0.2, ge=0, le=60, description="A complete series closes this long after its release, s.")
+    quiet_period_s: float = Field(
+        5.0, gt=0, le=3600, description="Any series closes after this long without a slice, s."
+    )
+    min_slices: int = Field(8, ge=1, description="Fewer slices are not read.")
+    max_slices: int = Field(1200, ge=1, description="More slices are not read.")
+    read_all_series: bool = Field(False, description="Read every eligible series of a study, not only the best.")
+
+    # the cascade
+    weights_dir: Path | None = Field(
+        None, description="Folder of the releases; empty: the ones that came with the node."
+    )
+    release: str | None = Field(None, description="Name of the release to load; empty: the active one.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the cascade runs; auto: a GPU if there is one."
+    )
+    operating_point: str = Field("balanced", description="Named operating point of the release.")
+    torch_threads: int | None = Field(None, ge=1, description="CPU threads of the cascade; empty: all cores.")
+    lease_s: float = Field(120.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
+
+    # forwarding
+    pacs: NameList = Field((), description="Where evidence goes: AET@HOST:PORT, several with commas.")
+    retry_first_s: float = Field(2.0, gt=0, description="First wait before a delivery is tried again, s; it doubles.")
+    retry_longest_s: float = Field(300.0, gt=0, description="Longest wait between two attempts, s.")
+    give_up_after_s: float = Field(259_200.0, gt=0, description="A delivery is given up after this, s (three days).")
+    dimse_timeout_s: float = Field(30.0, gt=0, description="Longest wait for a peer's answer, s.")
+    connect_timeout_s: float = Field(5.0, gt=0, description="Longest wait for a peer to accept a connection, s.")
+    courier_threads: int = Field(8, ge=2, le=64, description="Destinations served at once by one courier.")
+
+    # web and logs
+    http_host: str = Field("127.0.0.1", description="Address of the web server.")
+    http_port: Port = Field(8080, description="Port of the web server; 0 takes a free one.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe event that is logged."
+    )
+    log_format: Literal["console", "json"] = Field("console", description="Shape of log lines.")
+
+    @field_validator("peers", "pacs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("database_url", "redis_url", "weights_dir", "release", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("ae_title")
+    @classmethod
+    def _title(cls, value: str) -> str:
+        try:
+            return checked_ae_title(value)
+        except ConfigurationRejected as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("pacs")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(PeerAddress.parse(text)) for text in value)
+        except ConfigurationRejected as error:
+            raise ValueError(str(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file: the file's values are handed in below the environment's."""
+        return (init_settings, env_settings)
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL that is in force."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'triage_node.sqlite3').resolve()}"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder of the spool."""
+        return self.data_dir / "spool"
+
+    @property
+    def evidence_dir(self) -> Path:
+        """Folder of the objects this node made."""
+        return self.data_dir / "evidence"
+
+    @property
+    def destinations(self) -> tuple[PeerAddress, ...]:
+        """The peers that evidence goes to."""
+        return tuple(PeerAddress.parse(text) for text in self.pacs)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that give a child process these very settings."""
+        values: dict[str, str] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, tuple):
+                value = ",".join(value)
+            elif isinstance(value, Path):
+                value = value.resolve()
+            values[PREFIX + name.upper()] = str(value)
+        return values
+
+
+def load(file: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings from file, environment and flags.
+
+    Parameters
+    ----------
+    file
+        The settings file; without it the one named by ``TRIAGE_SETTINGS_FILE``, if any.
+    **flags
+        Values given on the command line; None stands for a flag that was not given.
+
+    Raises
+    ------
+    ConfigurationRejected
+        Names the file or variable, the key, what is wrong and the nearest known key.
+    """
+    path = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    from_file = _read_file(path) if path else {}
+    _check_names(from_file, str(path))
+    _check_names({name[len(PREFIX) :].lower(): "" for name in _variables()}, "the environment", shown_prefix=PREFIX)
+    given = {name: value for name, value in flags.items() if value is not None}
+    below = {name: value for name, value in from_file.items() if PREFIX + name.upper() not in os.environ}
+    try:
+        return Settings(**{**below, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigurationRejected(f"setting {name}: {message} (given: {first.get('input')!r})") from None
+
+
+def _variables() -> list[str]:
+    return [name for name in os.environ if name.startswith(PREFIX) and name != FILE_VARIABLE]
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationRejected(f"settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationRejected(f"settings file {path} is not valid TOML: {error}") from None
+
+
+def _check_names(values: dict[str, Any], source: str, shown_prefix: str = "") -> None:
+    for name in values:
+        if name in Settings.model_fields:
+            continue
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        shown = shown_prefix + (name.upper() if shown_prefix else name)
+        hint = f"; did you mean {shown_prefix + (near[0].upper() if shown_prefix else near[0])}?" if near else ""
+        raise ConfigurationRejected(f"{source}: unknown setting {shown!r}{hint}")
