@@ -1,0 +1,20 @@
+"""Beat: what happens by the clock. A tick that is not consumed in time expires, so a pause leaves no pile behind."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from triage_node.pipeline.tasks import CLOSE_TASK, RING_TASK
+
+CLOSE_EVERY_S = 1.0
+RING_EVERY_S = 2.0
+
+
+def add_schedule(app: Celery) -> None:
+    """Close quiet series every second; ring for due work every two."""
+    app.conf.beat_schedule = {
+        "close": {"task": CLOSE_TASK, "schedule": CLOSE_EVERY_S, "options": {"expires": 3 * CLOSE_EVERY_S}},
+        "ring": {"task": RING_TASK, "schedule": RING_EVERY_S, "options": {"expires": 3 * RING_EVERY_S}},
+    }
+    app.conf.beat_scheduler = "celery.beat:Scheduler"  # the schedule is fixed: no file to keep it in
+    app.conf.beat_max_loop_interval = 1
