@@ -26,6 +26,8 @@ class InstanceHeader:
         Whether a Pixel Data element follows.
     expected_instances
         How many instances the sender says the series has, where it says so.
+    frames : one a frame of a multi-frame instance: (x, y, z), mm, then the six direction cosines
+        Empty for single-frame instances, and where a frame says not where it lies (PS3.3 C.7.6.16.2.3, C.7.6.16.2.4).
     """
 
     sop_instance_uid: str
@@ -68,6 +70,7 @@ class InstanceHeader:
     rescale_intercept: float | None = None
     has_pixels: bool = False
     expected_instances: int | None = None
+    frames: tuple[tuple[float, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; empty and missing values are left out."""
@@ -83,5 +86,9 @@ class InstanceHeader:
         >>> InstanceHeader.from_json(header.to_json()) == header
         True
         """
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        fields: dict[str, Any] = {name: _as_tuple(value) for name, value in values.items()}
         return cls(**fields)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(each) for each in value) if isinstance(value, list) else value
