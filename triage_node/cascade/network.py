@@ -1,0 +1,101 @@
+"""One member of the cascade: a slice encoder shared by both stages, and one sequence model for each stage.
+
+In: windowed slices. Out: per slice an encoding, per scan the logits of stage one (any blood) and stage two (its kinds).
+The CNN runs once; stage two is a second RNN over the same features and is run only where stage one is positive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from triage_node.cascade.sequence_model import SequenceLogits, SequenceModel
+from triage_node.cascade.slice_encoder import SliceEncoder
+from triage_node.core.finding import SUBTYPES
+
+CLASS_ORDER = ("any", *SUBTYPES)
+"""The CNN's outputs in their order: stage one reads the first, stage two the other five."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network a weights file belongs to; stored in the manifest.
+
+    Attributes
+    ----------
+    backbone
+        A name in ``slice_encoder.BACKBONES``.
+    recurrence, layers, units, dropout, subject_head
+        As ``sequence_model.SequenceModel`` has them.
+    """
+
+    backbone: str = "plain10"
+    recurrence: str = "gru"
+    layers: int = 1
+    units: int = 128
+    dropout: float = 0.3
+    subject_head: str = "pooled"
+
+    @classmethod
+    def from_mapping(cls, described: Mapping[str, Any]) -> Architecture:
+        """Build from a manifest's or a configuration's table; unknown keys are refused with a TypeError."""
+        return cls(**described)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return a table for a manifest."""
+        return asdict(self)
+
+
+class CascadeNetwork(nn.Module):
+    """Encoder, the CNN's own heads and both stages' sequence models."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = SliceEncoder(architecture.backbone)
+        outputs = len(CLASS_ORDER)
+        self.feature_dropout = nn.Dropout(architecture.dropout)
+        self.feature_head = nn.Linear(self.encoder.feature_count, outputs)
+        self.location_head = nn.Conv2d(self.encoder.channels, outputs, 1)
+        nn.init.constant_(cast(Tensor, self.location_head.bias), -3.0)
+        self.detection = self._sequence_model(1)
+        self.typing = self._sequence_model(len(SUBTYPES))
+
+    def _sequence_model(self, outputs: int) -> SequenceModel:
+        chosen = self.architecture
+        return SequenceModel(
+            self.encoder.feature_count,
+            outputs,
+            recurrence=chosen.recurrence,
+            layers=chosen.layers,
+            units=chosen.units,
+            dropout=chosen.dropout,
+            subject_head=chosen.subject_head,
+        )
+
+    def location_logits(self, last_map: Tensor) -> Tensor:
+        """Logits of blood per cell of the last map : (slices, 6, height, width); trained on masks where there are any."""
+        logits: Tensor = self.location_head(last_map)
+        return logits
+
+    def cnn_logits(self, features: Tensor, location_logits: Tensor) -> Tensor:
+        """The CNN's own logits per slice : (slices, 6), from pooled features and the smooth maximum of the locations."""
+        cells = location_logits.shape[2] * location_logits.shape[3]
+        smooth = torch.logsumexp(location_logits.flatten(2), dim=2) - 0.5 * math.log(cells)
+        logits: Tensor = self.feature_head(self.feature_dropout(features)) + smooth
+        return logits
+
+    def stage_one(self, features: Tensor, cnn_logits: Tensor, mask: Tensor) -> SequenceLogits:
+        """Any blood, for (scans, slices, ...) : one output."""
+        scored: SequenceLogits = self.detection(features, cnn_logits[..., :1], mask)
+        return scored
+
+    def stage_two(self, features: Tensor, cnn_logits: Tensor, mask: Tensor) -> SequenceLogits:
+        """The kinds of blood, for (scans, slices, ...) : five outputs in the order of ``SUBTYPES``."""
+        scored: SequenceLogits = self.typing(features, cnn_logits[..., 1:], mask)
+        return scored
