@@ -6,7 +6,7 @@ Every time is an aware UTC datetime. Every path lies on storage that all process
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from triage_node.core.finding import Finding
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.reason import Refusal
-from triage_node.core.study_state import State
+from triage_node.core.study_state import DeliveryState, State
 
 
 class Clock(Protocol):
@@ -71,8 +71,8 @@ class Spool(Protocol):
         """Write durably (fsync, rename, fsync of the folder) and return the path; same instance twice is one file."""
         ...
 
-    def quarantine(self, part10: bytes, reason: str, status_code: int) -> Path:
-        """Keep what cannot be read, with its reason beside it."""
+    def quarantine(self, part10: bytes, reason: str, status_code: int, peer: AssociationPeer | None = None) -> Path:
+        """Keep what cannot be read, with its reason and sender beside it."""
         ...
 
     def free_bytes(self) -> int:
@@ -208,7 +208,19 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class OpenSeries:
-    """A series that is still receiving, as far as closing needs to know."""
+    """A series that is still receiving, as far as closing needs to know.
+
+    Attributes
+    ----------
+    first_received_at, last_received_at
+        Of the instances that are new in this revision.
+    open_associations
+        How many associations that carried the series have not ended.
+    aborted_associations
+        How many that added to this revision were aborted.
+    released_at
+        The latest release of an association that added to this revision; None where there was none.
+    """
 
     series_id: int
     revision: int
@@ -245,7 +257,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class DeliveryBatch:
-    """Deliveries of one study that are due at one destination, claimed under a lease."""
+    """Deliveries of one study that became due together at one destination, claimed under a lease."""
 
     destination: PeerAddress
     objects: tuple[tuple[int, EvidenceObject], ...]
@@ -256,8 +268,24 @@ class DeliveryBatch:
     """When the oldest of these deliveries came into being, for giving up."""
 
 
+@dataclass(frozen=True)
+class ProcessPulse:
+    """A sign of life of one process of the node; ``detail`` is what it says of itself, as plain JSON values."""
+
+    name: str
+    host: str
+    pid: int
+    started_at: datetime
+    last_seen_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
 class StudyRepository(Protocol):
-    """The results database: the truth. Each method is one transaction; states change by ``core.study_state`` only."""
+    """The results database: the truth. Each method is one transaction; states change by ``core.study_state`` only.
+
+    A step that runs twice changes nothing the second time. A step for a revision that a late slice or a reprocess has
+    overtaken raises ``Overtaken``. ``Transient`` means that the database did not answer: try the same step again.
+    """
 
     # arrival
     def add_instances(self, stored: Sequence[StoredInstance]) -> None:
@@ -299,7 +327,7 @@ class StudyRepository(Protocol):
         ...
 
     def decline(self, series_id: int, revision: int, refusal: Refusal, declined_at: datetime) -> None:
-        """CLOSED to NOT_ANALYSED."""
+        """CLOSED to NOT_ANALYSED, without its lease."""
         ...
 
     def choose(self, series_id: int, revision: int) -> None:
@@ -313,11 +341,15 @@ class StudyRepository(Protocol):
         ...
 
     def release_claim(self, series_id: int, revision: int) -> None:
-        """Give the lease back without a result (a Transient error)."""
+        """Give the lease back without a result (a Transient error): the claim does not count."""
         ...
 
     def save_finding(self, series_id: int, revision: int, finding: Finding, classified_at: datetime) -> None:
-        """To CLASSIFIED, with the analysis and slice scores; the study's priority rises, never falls."""
+        """To CLASSIFIED, with the analysis and slice scores; the study's priority rises, never falls.
+
+        The finding of an overtaken revision, or of a series that ended meanwhile, is kept and may raise the priority;
+        only then is ``IllegalTransition`` raised.
+        """
         ...
 
     def predecessor_report(self, series_id: int, revision: int) -> Path | None:
@@ -336,7 +368,7 @@ class StudyRepository(Protocol):
         ...
 
     def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:
-        """To FAILED."""
+        """To FAILED; an overtaken revision is left alone."""
         ...
 
     def due_for_reading(self, now: datetime) -> Sequence[tuple[int, int]]:
@@ -368,4 +400,38 @@ class StudyRepository(Protocol):
 
     def study(self, study_instance_uid: str) -> Mapping[str, Any] | None:
         """Return all that is known of one study: series, revisions, slices, evidence, deliveries; JSON-ready."""
+        ...
+
+    # operating
+    def reprocess(self, study_instance_uid: str, requested_at: datetime) -> Sequence[tuple[int, int]]:
+        """Open the next revision of every series of a study that has ended (Event.REPROCESS, to CLOSED).
+
+        Returns (series_id, revision) of each; the priority stays.
+        """
+        ...
+
+    def retry_deliveries(
+        self, now: datetime, *, study_instance_uid: str | None = None, delivery_ids: Sequence[int] | None = None
+    ) -> int:
+        """GIVEN_UP to DUE: all, or those of one study, or those named. Return how many."""
+        ...
+
+    def deliveries(self, *, state: DeliveryState | None = None, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """Return deliveries, newest first; JSON-ready."""
+        ...
+
+    def counts_by_state(self) -> Mapping[State, int]:
+        """Return how many studies are in each state; every state is there."""
+        ...
+
+    def quarantined(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """Return quarantined objects, newest first; JSON-ready."""
+        ...
+
+    def heartbeat(self, pulse: ProcessPulse) -> None:
+        """Note that a process is alive."""
+        ...
+
+    def processes(self, *, seen_since: datetime | None = None) -> Sequence[ProcessPulse]:
+        """Return the processes seen since then, by name, host and pid."""
         ...

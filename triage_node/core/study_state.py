@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from triage_node.core.errors import Defect
+from triage_node.core.finding import Finding
 
 
 class State(StrEnum):
@@ -71,6 +72,10 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
 
 class IllegalTransition(Defect):
     """A step asked for a change that the table does not hold."""
+
+
+class Overtaken(IllegalTransition):
+    """A step came back with a revision that is no longer the current one: a late slice or a reprocess opened the next."""
 
 
 def after(state: State, event: Event) -> State:
@@ -138,6 +143,19 @@ def raised(current: Priority, proposed: Priority) -> Priority:
     <Priority.STAT: 'STAT'>
     """
     return min(current, proposed, key=lambda each: each.rank)
+
+
+def proposed_priority(finding: Finding) -> Priority:
+    """Return the priority that a finding asks for: STAT where the subject is flagged, else what everyone has.
+
+    Examples
+    --------
+    >>> from triage_node.core.finding import SliceFinding
+    >>> slices = (SliceFinding("1.2", 0.9, None, True),)
+    >>> proposed_priority(Finding(0.9, True, None, (), slices, "m", "1", "0" * 64, "default", 0.5))
+    <Priority.STAT: 'STAT'>
+    """
+    return Priority.STAT if finding.flagged else Priority.ROUTINE
 
 
 class DeliveryState(StrEnum):
