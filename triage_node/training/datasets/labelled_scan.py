@@ -22,7 +22,7 @@ TARGETS = ("any", *SUBTYPES)
 FloatArray = npt.NDArray[np.float32]
 
 
-class DatasetRejected(ValueError):  # noqa: N818 - exceptions name the situation
+class DatasetRejected(ValueError):
     """A data set cannot be used as it lies on disk.
 
     Parameters

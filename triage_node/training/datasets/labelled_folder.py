@@ -1,0 +1,163 @@
+"""A hospital's own data: ``labels.csv`` beside one folder of DICOM files for each subject.
+
+``labels.csv`` has the columns ``subject``, ``any``, ``CPH``, ``IVH``, ``SDH``, ``EDH``, ``SAH`` and, where wanted, ``slice``,
+``patient`` and ``fold``. ``subject`` names the folder. A row whose ``slice`` is empty labels the subject; one that names a SOP
+Instance UID or a file labels a slice. A subject labelled by slices alone takes its label from them. An empty label means
+unknown. ``patient`` groups subjects that are the same person; ``fold`` keeps a given split.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage_node.training.datasets.dicom_series import SliceHeader, read_series, slice_header, slice_spacing_mm
+from triage_node.training.datasets.label_table import label_of, table_rows
+from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset
+from triage_node.training.datasets.labelled_scan import (
+    TARGETS,
+    DatasetRejected,
+    LabelledScan,
+    check_scans,
+    scan_labels,
+)
+from triage_node.training.datasets.series_choice import NoSuitableSeries, chosen_slices
+
+SOURCE = "folder"
+LABELS = "labels.csv"
+
+
+@dataclass
+class _SubjectRows:
+    """The rows of one subject as they are read."""
+
+    first_row: int
+    patient: str
+    fold: str
+    labels: npt.NDArray[np.float32] | None = None
+    slices: dict[str, tuple[int, npt.NDArray[np.float32]]] = field(default_factory=dict)
+
+
+def labelled_folder_dataset(folder: Path) -> LabelledDataset:
+    """Index a folder; one scan for each subject.
+
+    Raises
+    ------
+    DatasetRejected
+        A column, an image or a label is missing, a label is unknown, a patient is in two folds, or one patient's images
+        lie under two subjects that are not declared as one patient.
+    """
+    file = folder / LABELS
+    subjects = _read_rows(file)
+    for home in sorted(each for each in folder.iterdir() if each.is_dir()):
+        if home.name not in subjects and any(home.rglob("*.dcm")):
+            problem = f"folder {home.name} has images and no row"
+            raise DatasetRejected(file, problem, "Add the subject's labels or move the images away")
+    scans: list[LabelledScan] = []
+    excluded: list[Exclusion] = []
+    owner: dict[str, tuple[str, str]] = {}
+    for subject in sorted(subjects):
+        rows = subjects[subject]
+        headers = [slice_header(path) for path in sorted((folder / subject).rglob("*")) if _may_be_dicom(path)]
+        if not headers:
+            problem = f"subject {subject} has a row and no images"
+            raise DatasetRejected(
+                file, problem, f"Put its files into {folder / subject} or delete the row", rows.first_row
+            )
+        _refuse_shared_patient(file, subject, rows, headers[0].patient, owner)
+        try:
+            scans.append(_scan(file, subject, rows, chosen_slices(headers)))
+        except NoSuitableSeries as problem:
+            excluded.append(Exclusion(subject, str(problem)))
+    check_scans(scans)
+    return LabelledDataset(SOURCE, tuple(scans), tuple(excluded))
+
+
+def _read_rows(file: Path) -> dict[str, _SubjectRows]:
+    subjects: dict[str, _SubjectRows] = {}
+    for row, cells in table_rows(file, ["subject", *TARGETS]):
+        subject = cells["subject"].strip()
+        if not subject or subject in {".", ".."} or "/" in subject or "\\" in subject:
+            raise DatasetRejected(file, f"{subject!r} names no folder", "Write the name of the subject's folder", row)
+        patient, fold = cells.get("patient", "").strip() or subject, cells.get("fold", "").strip()
+        rows = subjects.setdefault(subject, _SubjectRows(row, patient, fold))
+        if (rows.patient, rows.fold) != (patient, fold):
+            problem = f"subject {subject} is in fold {rows.fold or '-'} and in fold {fold or '-'}"
+            if rows.patient != patient:
+                problem = f"subject {subject} is patient {rows.patient} and patient {patient}"
+            raise DatasetRejected(file, problem, "Give all rows of a subject the same patient and fold", row)
+        labels = np.array([label_of(cells, name, file, row, unknown_allowed=True) for name in TARGETS], np.float32)
+        name = cells.get("slice", "").strip()
+        if name in rows.slices or (not name and rows.labels is not None):
+            problem = f"subject {subject} {'slice ' + name if name else ''} occurs twice"
+            raise DatasetRejected(file, problem, "Keep one of the rows", row)
+        if name:
+            rows.slices[name] = (row, labels)
+        else:
+            rows.labels = labels
+    return subjects
+
+
+def _may_be_dicom(path: Path) -> bool:
+    """Files end in .dcm, in nothing, or in the last number of a UID."""
+    ending = path.suffix.lower().removeprefix(".")
+    return (
+        (ending in {"dcm", ""} or ending.isdigit()) and path.is_file() and not path.name.startswith((".", "DICOMDIR"))
+    )
+
+
+def _refuse_shared_patient(
+    file: Path, subject: str, rows: _SubjectRows, patient_id: str, owner: dict[str, tuple[str, str]]
+) -> None:
+    """One PatientID under two subjects is one person, who would leak from training into testing."""
+    if not patient_id:
+        return
+    other, patient = owner.setdefault(patient_id, (subject, rows.patient))
+    if patient != rows.patient:
+        problem = f"subjects {other} and {subject} carry the same PatientID and are not declared as one patient"
+        raise DatasetRejected(file, problem, "Add a column 'patient' with the same value for both", rows.first_row)
+
+
+def _scan(file: Path, subject: str, rows: _SubjectRows, slices: list[SliceHeader]) -> LabelledScan:
+    slice_labels = _slice_labels(file, subject, rows, slices) if rows.slices else None
+    labels = rows.labels
+    if labels is None:
+        assert slice_labels is not None
+        labels = scan_labels(slice_labels)
+    return LabelledScan(
+        subject=rows.patient,
+        series=subject,
+        source=SOURCE,
+        labels=labels,
+        slice_labels=slice_labels,
+        slice_ids=tuple(each.instance for each in slices),
+        reader=partial(read_series, tuple(each.path for each in slices), slice_spacing_mm(slices)),
+        fold=rows.fold or None,
+        label_file=file,
+    )
+
+
+def _slice_labels(file: Path, subject: str, rows: _SubjectRows, slices: list[SliceHeader]) -> npt.NDArray[np.float32]:
+    index_of: dict[str, list[int]] = defaultdict(list)
+    for index, each in enumerate(slices):
+        for name in {each.instance, each.path.name, each.path.stem}:
+            index_of[name].append(index)
+    labels = np.full((len(slices), len(TARGETS)), np.nan, dtype=np.float32)
+    unlabelled = set(range(len(slices)))
+    for name, (row, values) in rows.slices.items():
+        found = index_of.get(name, [])
+        if len(found) != 1:
+            problem = f"subject {subject} slice {name} has a row and {'no image' if not found else 'several images'}"
+            raise DatasetRejected(file, problem, "Name one image of the series that is read, or delete the row", row)
+        labels[found[0]] = values
+        unlabelled.discard(found[0])
+    if unlabelled:
+        image = slices[min(unlabelled)].path.name
+        problem = f"subject {subject} image {image} has no row while other slices of the subject do"
+        raise DatasetRejected(file, problem, "Label every slice, or none", rows.first_row)
+    return labels
