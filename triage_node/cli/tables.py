@@ -1,0 +1,102 @@
+"""Tables for the terminal: the worklist and one study. Nothing from a dataset is read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_STATE_STYLE = {"FORWARDED": "green", "FAILED": "bold red", "NOT_ANALYSED": "yellow"}
+_PRIORITY_STYLE = {"STAT": "bold white on red", "HIGH": "bold yellow"}
+_SHOWN_SUBTYPE = 0.5
+
+
+def worklist_table(rows: Sequence[Mapping[str, Any]], title: str = "Worklist, most urgent first") -> Table:
+    """Lay out worklist rows."""
+    caption = "Research use only. Not for diagnostic use."
+    table = Table(title=title, caption=caption, expand=False, header_style="bold")
+    for name in ("Priority", "Patient", "Accession", "Description", "State", "ICH", "Subtypes or reason", "Waiting"):
+        table.add_column(name, no_wrap=name not in ("Description", "Subtypes or reason"))
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
+    probability = row["ich_probability"]
+    ich = Text("" if probability is None else f"{probability:.2f}", style="bold red" if row["flagged"] else "")
+    if row["flagged"]:
+        ich.append(" FLAGGED")
+    return (
+        Text(row["priority"], style=_PRIORITY_STYLE.get(row["priority"], "")),
+        Text(str(row["patient_id"] or "")),
+        Text(str(row["accession_number"] or "")),
+        Text(str(row.get("study_description") or "")),
+        Text(row["state"], style=_STATE_STYLE.get(row["state"], "")),
+        ich,
+        Text(_outcome(row)),
+        Text(_waiting(row["received_at"])),
+    )
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    if row["reason"]:
+        return str(row["reason"])
+    return subtypes_text(row["subtypes"])
+
+
+def subtypes_text(subtypes: Mapping[str, float] | None) -> str:
+    """Return the likelier subtypes with their probabilities, or the likeliest one where none is likely."""
+    if not subtypes:
+        return ""
+    ordered = sorted(subtypes.items(), key=lambda each: -each[1])
+    shown = [each for each in ordered if each[1] >= _SHOWN_SUBTYPE] or ordered[:1]
+    return ", ".join(f"{name} {value:.2f}" for name, value in shown)
+
+
+def _waiting(received_at: str | None) -> str:
+    if not received_at:
+        return ""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(received_at)).total_seconds())
+    minutes, seconds = divmod(max(0, seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def study_page(study: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Lay out one study: its own values, then one table for each list below it."""
+    yield _values_table("Study", study)
+    for name, value in study.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield from _list_tables(name, value)
+
+
+def _values_table(title: str, values: Mapping[str, Any]) -> Table:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in values.items():
+        if not isinstance(value, list | Mapping) and value not in (None, ""):
+            table.add_row(Text(name), Text(str(value)))
+    return table
+
+
+def _list_tables(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """One table for the plain values of the items; lists within them get tables of their own below."""
+    columns = [name for name, value in items[0].items() if not isinstance(value, list | Mapping)]
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for item in items:
+        table.add_row(*(Text("" if item.get(name) is None else _short(item[name])) for name in columns))
+    yield table
+    for item in items:
+        for name, value in item.items():
+            if isinstance(value, list) and value and isinstance(value[0], Mapping):
+                yield from _list_tables(name, value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

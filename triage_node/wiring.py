@@ -1,0 +1,349 @@
+"""The composition root: which part goes with which, one function per process, each importing only what it runs.
+
+In: settings. Out: running processes. The only module that knows every station.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triage_node import logs
+from triage_node.core.series import EligibilityLimits
+from triage_node.settings import Settings
+
+if TYPE_CHECKING:
+    from triage_node.assembly.volume_reader import PixelVolumeReader
+    from triage_node.cascade.runner import Cascade
+    from triage_node.forwarding.storage_scu import StorageScu
+    from triage_node.pipeline.steps import Bell, PathRules, StudyPath
+    from triage_node.worklist.repository import SqlStudyRepository
+
+HEARTBEAT_EVERY_S = 5.0
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC."""
+        return datetime.now(UTC)
+
+
+def version() -> str:
+    """Return the version of the installed node."""
+    return importlib.metadata.version("triage-node")
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the Alembic scripts that came with the node."""
+    return Path(str(importlib.resources.files("triage_node.migrations")))
+
+
+def weights_folder(settings: Settings) -> Path:
+    """Return the folder of the releases: the one set, else the one that came with the node."""
+    return settings.weights_dir or Path(str(importlib.resources.files("triage_node.model_weights")))
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database's schema to this version's."""
+    from triage_node.worklist.migrate import upgrade
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.database, migrations_folder())
+
+
+def repository(settings: Settings) -> SqlStudyRepository:
+    """Connect to the results database."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.repository import SqlStudyRepository
+
+    return SqlStudyRepository(make_engine(settings.database))
+
+
+def limits(settings: Settings) -> EligibilityLimits:
+    """Return what a series must be to be read."""
+    return EligibilityLimits(min_slices=settings.min_slices, max_slices=settings.max_slices)
+
+
+def path_rules(settings: Settings) -> PathRules:
+    """Return the numbers of the path."""
+    from triage_node.pipeline.steps import PathRules
+
+    return PathRules(
+        settle_s=settings.settle_s,
+        quiet_period_s=settings.quiet_period_s,
+        lease_s=settings.lease_s,
+        retry_first_s=settings.retry_first_s,
+        retry_longest_s=settings.retry_longest_s,
+        give_up_after_s=settings.give_up_after_s,
+        read_all_series=settings.read_all_series,
+        limits=limits(settings),
+        destinations=settings.destinations,
+    )
+
+
+def study_path(settings: Settings, bell: Bell) -> StudyPath:
+    """Join repository, bell, clock and rules."""
+    from triage_node.pipeline.steps import StudyPath
+
+    return StudyPath(repository(settings), bell, SystemClock(), path_rules(settings))
+
+
+def volume_reader() -> PixelVolumeReader:
+    """Return the station that decodes pixels."""
+    from triage_node.assembly.volume_reader import PixelVolumeReader
+
+    return PixelVolumeReader()
+
+
+def cascade(settings: Settings) -> Cascade:
+    """Load the release, check it against its own reference output, and keep it resident."""
+    from triage_node.cascade.runner import Cascade
+    from triage_node.cascade.weights import release_folder
+
+    return Cascade.load(
+        release_folder(weights_folder(settings), settings.release),
+        device=settings.device,
+        operating_point=settings.operating_point,
+        threads=settings.torch_threads,
+    )
+
+
+def storage_scu(settings: Settings) -> StorageScu:
+    """Return the station that sends."""
+    from triage_node.forwarding.storage_scu import StorageScu
+
+    return StorageScu(
+        settings.ae_title,
+        connect_timeout_s=settings.connect_timeout_s,
+        dimse_timeout_s=settings.dimse_timeout_s,
+    )
+
+
+def read_folder(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+    """Read the series in a folder as the node would."""
+    from triage_node.assembly.header_reader import read_header
+    from triage_node.pipeline.folder_reading import read_files
+
+    paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    return list(read_files(paths, read_header, limits(settings), volume_reader(), lambda: cascade(settings)))
+
+
+def results(settings: Settings) -> SqlStudyRepository:
+    """Connect to a results database that exists.
+
+    Raises
+    ------
+    ConfigurationRejected
+        There is no SQLite file yet: the data folder is probably another one.
+    """
+    from triage_node.core.errors import ConfigurationRejected
+
+    if settings.database_url is None and not (settings.data_dir / "triage_node.sqlite3").exists():
+        raise ConfigurationRejected(
+            f"there is no results database in {settings.data_dir.resolve()}; give the node's --data-dir or --database-url"
+        )
+    return repository(settings)
+
+
+class Heart:
+    """Writes this process's heartbeat, and ends the process when its supervisor is gone."""
+
+    def __init__(self, settings: Settings, name: str, supervisor: int | None, detail: Mapping[str, Any]) -> None:
+        self._repository = repository(settings)
+        self._name, self._supervisor, self._detail = name, supervisor, dict(detail)
+        self._started_at = datetime.now(UTC)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+
+    def start(self) -> None:
+        """Beat from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more, and take the process off the list."""
+        self._stopped.set()
+        self._thread.join(timeout=HEARTBEAT_EVERY_S)
+
+    def _run(self) -> None:
+        import structlog
+
+        waited_s = HEARTBEAT_EVERY_S
+        while not self._stopped.wait(0.5 if waited_s else 0.0):
+            if self._supervisor is not None and os.getppid() != self._supervisor:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            waited_s += 0.5
+            if waited_s < HEARTBEAT_EVERY_S:
+                continue
+            waited_s = 0.5
+            try:
+                self._repository.heartbeat(
+                    self._name, socket.gethostname(), os.getpid(), self._started_at, datetime.now(UTC), self._detail
+                )
+            except Exception:
+                structlog.get_logger(__name__).warning("heartbeat_missed", exc_info=True)
+
+
+def _until_signalled() -> None:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+
+
+def run_scp(settings: Settings, supervisor: int | None = None) -> None:
+    """Run the Storage and Verification SCP until SIGTERM. Never imports torch."""
+    logs.configure("scp", settings.log_level, settings.log_format)
+    from triage_node.arrival.peers import PeerPolicy
+    from triage_node.arrival.spool import DirectorySpool
+    from triage_node.arrival.storage_scp import StorageScp
+    from triage_node.assembly.header_reader import read_header
+    from triage_node.pipeline.intake import Intake
+    from triage_node.pipeline.tasks import CeleryBell, make_app
+
+    spool = DirectorySpool(settings.spool_dir, settings.spool_floor_bytes)
+    spool.remove_stale()
+    intake = Intake(study_path(settings, CeleryBell(make_app(broker_url(settings)))))
+    intake.start()
+    intake.reindex(spool.instances(), read_header, _modified_at)
+    scp = StorageScp(
+        ae_title=settings.ae_title,
+        host=settings.dicom_host,
+        port=settings.dicom_port,
+        spool=spool,
+        read_header=read_header,
+        on_stored=intake.stored,
+        on_quarantined=intake.quarantined,
+        on_association_opened=intake.association_opened,
+        on_association_ended=intake.association_ended,
+        policy=PeerPolicy.parse(settings.peers),
+        reuse_port=True,
+        max_associations=settings.max_associations,
+        max_pdu_bytes=settings.max_pdu_bytes,
+        max_dataset_bytes=settings.max_dataset_bytes,
+        network_timeout_s=settings.association_timeout_s,
+        tls=_server_tls(settings),
+    )
+    scp.start()
+    heart = Heart(settings, "scp", supervisor, {"ae_title": settings.ae_title, "port": scp.port})
+    heart.start()
+    _until_signalled()
+    scp.shutdown()
+    intake.stop()
+    heart.stop()
+
+
+def run_worker(settings: Settings, supervisor: int | None = None) -> None:
+    """Run a worker with the model resident until SIGTERM."""
+    logs.configure("worker", settings.log_level, settings.log_format)
+    from triage_node.evidence.writer import DicomEvidenceWriter
+    from triage_node.pipeline.steps import ReadingPath
+    from triage_node.pipeline.tasks import CLASSIFY, CeleryBell, add_reading, make_app
+
+    model = cascade(settings)
+    app = make_app(broker_url(settings))
+    path = study_path(settings, CeleryBell(app))
+    writer = DicomEvidenceWriter(settings.evidence_dir, ae_title=settings.ae_title, version=version())
+    add_reading(app, ReadingPath(path, volume_reader(), model, writer).read)
+    detail = {"device": str(model.device), "release": model.release.name}
+    _run_celery(app, settings, "worker", supervisor, detail, queues=[CLASSIFY], pool="solo", concurrency=1)
+
+
+def run_courier(settings: Settings, supervisor: int | None = None) -> None:
+    """Run a courier until SIGTERM: it forwards evidence, closes quiet series and rings for due work."""
+    logs.configure("courier", settings.log_level, settings.log_format)
+    from triage_node.pipeline.steps import ForwardingPath
+    from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_forwarding, make_app
+
+    app = make_app(broker_url(settings))
+    path = study_path(settings, CeleryBell(app))
+    add_forwarding(app, ForwardingPath(path, storage_scu(settings)).forward, path.close_ready, path.ring_due)
+    threads = settings.courier_threads
+    detail = {"destinations": ", ".join(settings.pacs) or "none"}
+    queues = [FORWARD, HOUSEKEEPING]
+    _run_celery(app, settings, "courier", supervisor, detail, queues=queues, pool="threads", concurrency=threads)
+
+
+def run_beat(settings: Settings, supervisor: int | None = None) -> None:
+    """Run the clock until SIGTERM."""
+    logs.configure("beat", settings.log_level, settings.log_format)
+    from triage_node.pipeline.schedule import add_schedule
+    from triage_node.pipeline.tasks import make_app
+
+    app = make_app(broker_url(settings))
+    add_schedule(app)
+    Heart(settings, "beat", supervisor, {}).start()
+    app.Beat(loglevel="WARNING", quiet=True).run()
+
+
+def run_web(settings: Settings, supervisor: int | None = None) -> None:
+    """Run the web server until SIGTERM."""
+    logs.configure("web", settings.log_level, settings.log_format)
+    import uvicorn
+
+    from triage_node.web.app import make_app
+    from triage_node.web.health import check
+
+    source, clock = repository(settings), SystemClock()
+    app = make_app(lambda: check(source, settings.spool_dir, clock.now()), version())
+    Heart(settings, "web", supervisor, {"port": settings.http_port}).start()
+    uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False)
+
+
+def broker_url(settings: Settings) -> str:
+    """Return the Redis URL of a process that runs by itself.
+
+    Raises
+    ------
+    ConfigurationRejected
+        There is none: only ``up`` brings a Redis of its own.
+    """
+    from triage_node.core.errors import ConfigurationRejected
+
+    if settings.redis_url is None:
+        raise ConfigurationRejected("set redis_url (TRIAGE_REDIS_URL), for example redis://127.0.0.1:6379/0, or run `up`")
+    return settings.redis_url
+
+
+def _run_celery(
+    app: Any, settings: Settings, name: str, supervisor: int | None, detail: Mapping[str, Any], *, queues: list[str], **pool: Any
+) -> None:
+    from celery.signals import worker_ready
+
+    heart = Heart(settings, name, supervisor, detail)
+    start: Callable[..., None] = lambda **_: heart.start()  # noqa: E731
+    worker_ready.connect(start, weak=False)
+    hostname = f"{name}-{os.getpid()}@{socket.gethostname()}"
+    worker = app.Worker(
+        queues=queues, hostname=hostname, loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, **pool
+    )
+    worker.start()
+    heart.stop()
+
+
+def _modified_at(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _server_tls(settings: Settings) -> Any:
+    """Return the SCP's TLS context, or None; client certificates are required where their CA is set."""
+    if settings.tls_certificate is None:
+        return None
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    if settings.tls_peer_ca is not None:
+        context.load_verify_locations(settings.tls_peer_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
