@@ -1,0 +1,210 @@
+"""The demo's story: start, send, watch the worklist fill, check what arrived, show the heatmaps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from triage_node import wiring
+from triage_node.cli.tables import worklist_table
+from triage_node.core.errors import ConfigurationRejected, TriageError
+from triage_node.core.identifiers import PeerAddress
+from triage_node.core.study_state import FINAL_STATES
+from triage_node.demo.arrivals import missing_at_pacs, written_heatmaps
+from triage_node.demo.pacs import DemoPacs
+from triage_node.demo.studies import STUDIES, write_all
+from triage_node.settings import Settings
+from triage_node.supervisor import Supervisor, free_port
+
+START_LIMIT_S = 90.0
+FINISH_LIMIT_S = 120.0
+_MARKER = ".triage-node-demo"
+
+
+def run(data_dir: Path, *, stay: bool, http_port: int) -> int:
+    """Run the demo.
+
+    Returns
+    -------
+    0 where every study ended as it must and its evidence is at the PACS, else 1.
+    """
+    console = Console()
+    _emptied(data_dir)
+    started = time.monotonic()
+    pacs = DemoPacs(data_dir / "pacs")
+    pacs.start()
+    settings = Settings(
+        data_dir=data_dir / "node",
+        dicom_host="127.0.0.1",
+        dicom_port=free_port(),
+        http_port=_usable(http_port),
+        pacs=(pacs.address,),
+        peers=(),
+    )
+    say = console.print
+    say(f"PACS of the demo: {pacs.address}; node: {settings.ae_title}@127.0.0.1:{settings.dicom_port}", highlight=False)
+    supervisor = Supervisor(settings, logs=data_dir / "logs")
+    try:
+        with _ticking(console, "migrating the database"):
+            wiring.migrate(settings)
+        supervisor.start()
+        _send_all(console, supervisor, settings, data_dir / "studies")
+        rows = _watched(console, supervisor, settings)
+        complete = _checked(console, rows, pacs, data_dir, started)
+        if stay:
+            _stay(console, supervisor, settings)
+        return 0 if complete else 1
+    except KeyboardInterrupt:
+        return 1
+    finally:
+        with _ticking(console, "stopping the node"):
+            supervisor.stop()
+            pacs.stop()
+
+
+def _emptied(data_dir: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    marker = data_dir / _MARKER
+    if data_dir.exists() and any(data_dir.iterdir()):
+        if not marker.exists():
+            raise ConfigurationRejected(f"{data_dir} is not empty and not from a demo; give another --data-dir")
+        shutil.rmtree(data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def _usable(port: int) -> int:
+    """Return this port where it is free, else one that is: a demo must not fail for a busy 8080."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return free_port()
+    return port or free_port()
+
+
+@contextmanager
+def _ticking(console: Console, what: str) -> Iterator[None]:
+    """Say what is being done, again every two seconds, so that there is never silence."""
+    done = threading.Event()
+
+    def tick() -> None:
+        started = time.monotonic()
+        while not done.wait(2.0):
+            console.print(f"  {what} ... {time.monotonic() - started:.0f} s", highlight=False)
+
+    console.print(what, highlight=False)
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticker.join()
+
+
+def _send_all(console: Console, supervisor: Supervisor, settings: Settings, folder: Path) -> None:
+    """Make the studies while the node starts, then send each over an association of its own."""
+    scu = wiring.storage_scu(settings.model_copy(update={"ae_title": "DEMO_CT"}))
+    node = PeerAddress(settings.ae_title, "127.0.0.1", settings.dicom_port)
+    with _ticking(console, f"making {len(STUDIES)} studies while the node starts"):
+        written = list(write_all(folder, processes=max(1, (os.cpu_count() or 2) - 1)))
+    with _ticking(console, "waiting until every process of the node is alive"):
+        _wait_until_alive(supervisor, settings)
+    for study, path in written:
+        files = sorted(path.glob("*.dcm"))
+        outcomes = list(scu.send_files(node, files))
+        taken = sum(outcome.status_code == 0 for outcome in outcomes)
+        console.print(f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances", highlight=False)
+
+
+def _wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
+    repository = wiring.repository(settings)
+    deadline = time.monotonic() + START_LIMIT_S
+    needed = {"scp", "worker", "courier", "beat", "web"}
+    while time.monotonic() < deadline:
+        alive = {each["name"] for each in repository.processes()}
+        if needed <= alive:
+            return
+        supervisor.watch()
+        time.sleep(0.1)
+    raise TriageError(f"not alive after {START_LIMIT_S:.0f} s: {', '.join(sorted(needed - alive))}; see the demo's logs folder")
+
+
+def _watched(console: Console, supervisor: Supervisor, settings: Settings) -> Sequence[Mapping[str, Any]]:
+    """Show the worklist as it fills, until every study has ended or the time is up."""
+    repository = wiring.repository(settings)
+    deadline = datetime.now(UTC) + timedelta(seconds=FINISH_LIMIT_S)
+    rows: Sequence[Mapping[str, Any]] = ()
+    last_plain = 0.0
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while datetime.now(UTC) < deadline:
+            rows = repository.worklist()
+            if console.is_terminal:
+                live.update(worklist_table(rows), refresh=True)
+            elif time.monotonic() - last_plain >= 2.0:
+                last_plain = time.monotonic()
+                console.print("worklist: " + _in_short(rows), highlight=False)
+            if len(rows) == len(STUDIES) and all(row["state"] in FINAL_STATES for row in rows):
+                break
+            supervisor.watch()
+            time.sleep(0.25)
+    if not console.is_terminal:
+        console.print(worklist_table(rows))
+    return rows
+
+
+def _in_short(rows: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{row['accession_number']} {row['state']}" for row in rows) or "empty"
+
+
+def _checked(
+    console: Console, rows: Sequence[Mapping[str, Any]], pacs: DemoPacs, data_dir: Path, started: float
+) -> bool:
+    """Compare what ended where, and what lies at the PACS, with what must."""
+    by_accession = {row["accession_number"]: row for row in rows}
+    problems = []
+    for study in STUDIES:
+        row = by_accession.get(study.accession_number)
+        if row is None:
+            problems.append(f"{study.accession_number}: not on the worklist")
+        elif row["state"] != study.expected_state or row["reason"] != study.expected_reason:
+            problems.append(f"{study.accession_number}: {row['state']} {row['reason'] or ''}, not {study.expected_state}")
+        elif row["state"] == "FORWARDED":
+            problems.extend(missing_at_pacs(row, pacs.received.values()))
+    if not any(row["flagged"] for row in rows):
+        problems.append("no study was flagged, so no heatmap was made")
+    heatmaps = written_heatmaps(pacs.received.values(), data_dir / "heatmaps")
+    for problem in problems:
+        console.print(f"MISSING {problem}", style="bold red", highlight=False)
+    console.print(f"{len(pacs.received)} objects at the PACS in {(data_dir / 'pacs').resolve()}", highlight=False)
+    console.print(f"{len(heatmaps)} heatmaps as PNG in {(data_dir / 'heatmaps').resolve()}", highlight=False)
+    verdict = "everything arrived" if not problems else "NOT everything arrived"
+    console.print(f"{verdict}, {time.monotonic() - started:.0f} s after the start", style="bold", highlight=False)
+    return not problems
+
+
+def _stay(console: Console, supervisor: Supervisor, settings: Settings) -> None:
+    console.print(f"health page: http://127.0.0.1:{settings.http_port}/", highlight=False)
+    console.print(f"the worklist again: triage-node worklist --data-dir {settings.data_dir}", highlight=False)
+    console.print(f"send it something: triage-node send FOLDER --dicom-port {settings.dicom_port}", highlight=False)
+    console.print("the node stays up until Ctrl-C", style="bold", highlight=False)
+    try:
+        while True:
+            supervisor.watch()
+            time.sleep(1.0)
+    except KeyboardInterrupt:
+        console.print("")
