@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+IMPLEMENTATION_CLASS_UID = "2.25.131278247113878029669506777302738557568"
+"""Names this implementation in associations and files; ``derived_uid("implementation class", "triage_node")``."""
+IMPLEMENTATION_VERSION_NAME = "TRIAGE_NODE_0_1"
+"""At most 16 characters (PS3.7 D.3.3.2.3)."""
+
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
 LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2.2"

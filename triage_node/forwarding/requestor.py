@@ -1,0 +1,139 @@
+"""Associations that this node asks for: opened with one peer, bounded in time, always ended.
+
+In: a peer and presentation contexts. Out: an established association, or ``PeerUnreachable`` with what the peer or the
+network did. Answers to PS3.8 7.1 (A-ASSOCIATE) and 9.3.4 (A-ASSOCIATE-RJ).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
+
+from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from triage_node.core.errors import Transient
+from triage_node.core.identifiers import PeerAddress
+
+_config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU, and their debug lines hold patient identifiers
+
+
+class PeerUnreachable(Transient):
+    """No association with the peer: no connection, a rejection, an abort or silence."""
+
+
+class NothingAccepted(PeerUnreachable):
+    """The peer answered and accepted none of the presentation contexts.
+
+    Attributes
+    ----------
+    results
+        (SOP class, result) of each context, results as in PS3.8 Table 9-18.
+    """
+
+    def __init__(self, message: str, results: tuple[tuple[str, int], ...]) -> None:
+        super().__init__(message)
+        self.results = results
+
+
+@dataclass(frozen=True)
+class Requestor:
+    """Opens associations under one calling AE title.
+
+    Attributes
+    ----------
+    connect_timeout_s
+        Longest wait for TCP (and TLS) to stand.
+    association_timeout_s
+        Longest wait for the answer to A-ASSOCIATE and to A-RELEASE.
+    dimse_timeout_s
+        Longest wait for the answer to a request, and longest standstill while one is being sent.
+    tls
+        Context for TLS, None for plain TCP.
+    """
+
+    calling_ae_title: str
+    connect_timeout_s: float = 5.0
+    association_timeout_s: float = 30.0
+    dimse_timeout_s: float = 30.0
+    tls: ssl.SSLContext | None = field(default=None, compare=False)
+
+    @contextmanager
+    def association(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Iterator[Association]:
+        """Open an association, and release it at the end of the block (abort it where the block raises).
+
+        Raises
+        ------
+        PeerUnreachable
+            Says whether the peer could not be connected, rejected (with the reason of PS3.8 9.3.4) or gave no answer.
+        """
+        association = self._requested(peer, contexts)
+        try:
+            yield association
+        except BaseException:
+            if association.is_established:
+                association.abort()
+            raise
+        if association.is_established:
+            association.release()
+
+    def _requested(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Association:
+        connected: list[bool] = []
+
+        def on_connected(event: Event) -> None:
+            connected.append(True)
+            self._bound_socket(event.assoc)
+
+        try:
+            association = self._entity().associate(
+                peer.host,
+                peer.port,
+                contexts=contexts,
+                ae_title=peer.ae_title,
+                tls_args=(self.tls, peer.host) if self.tls else None,
+                evt_handlers=[(evt.EVT_CONN_OPEN, on_connected)],
+            )
+        except OSError as error:  # the name does not resolve, or no socket could be made
+            raise PeerUnreachable(f"{peer}: {error.strerror or error}") from error
+        if association.is_established:
+            return association
+        raise self._failure(peer, association, connected=bool(connected))
+
+    def _failure(self, peer: PeerAddress, association: Association, *, connected: bool) -> PeerUnreachable:
+        if not connected:
+            return PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
+        answer = association.acceptor.primitive
+        if association.is_rejected and answer is not None:
+            return PeerUnreachable(f"{peer}: association rejected: {answer.result_str}, {answer.reason_str}")
+        if association.rejected_contexts and not association.accepted_contexts:
+            results = tuple(
+                (str(each.abstract_syntax), int(each.result or 0)) for each in association.rejected_contexts
+            )
+            return NothingAccepted(f"{peer}: no presentation context accepted", results)
+        return PeerUnreachable(
+            f"{peer}: connected, but the association was aborted or not answered within {self.association_timeout_s:g} s"
+        )
+
+    def _entity(self) -> AE:
+        entity = AE(self.calling_ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.connection_timeout = self.connect_timeout_s
+        entity.acse_timeout = self.association_timeout_s
+        entity.dimse_timeout = self.dimse_timeout_s
+        # the reactor aborts on this silence, so it must not come before the answer is overdue
+        entity.network_timeout = self.dimse_timeout_s + self.association_timeout_s
+        return entity
+
+    def _bound_socket(self, association: Association) -> None:
+        """Let no standstill of the peer block a thread: pynetdicom takes the time-out away once it is connected."""
+        wrapped = association.dul.socket
+        if wrapped is not None and wrapped.socket is not None:
+            wrapped.socket.settimeout(self.dimse_timeout_s)
+            wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
