@@ -1,1 +1,1 @@
-"""assembly."""
+"""From files to slices: the header of one file, and the volume of one series."""

@@ -39,7 +39,9 @@ def described_frames(dataset: Dataset) -> dict[str, object]:
     frames = [frame_plane(group, common) for group in groups]
     if all(each is not None for each in frames):
         found["frames"] = tuple(each for each in frames if each is not None)
-    agents = [each for item in _items(dataset, "ContrastBolusAgentSequence") for each in [str(item.get("CodeMeaning", ""))]]
+    agents = [
+        each for item in _items(dataset, "ContrastBolusAgentSequence") for each in [str(item.get("CodeMeaning", ""))]
+    ]
     if agents:
         found["contrast_agent"] = "\\".join(each or "unnamed" for each in agents)
     return found

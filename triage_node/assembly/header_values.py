@@ -24,7 +24,10 @@ _BACKSLASH = 0x5C
 _DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5E, 0x3D, _BACKSLASH}
 """Characters at which ISO 2022 falls back to the first character set (PS3.5 6.1.2.5.3); ``^`` and ``=`` in names."""
 
-_US_KEYWORDS = frozenset({"Rows", "Columns", "SamplesPerPixel", "BitsAllocated"})
+_US_KEYWORDS = frozenset(
+    {"Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"},
+)
+"""Implicit VR names no representation; these are the unsigned shorts among the elements asked for."""
 
 
 class HeaderValues:
@@ -80,10 +83,20 @@ class HeaderValues:
         value = self.number(keyword)
         return int(value) if value is not None and value == int(value) else None
 
+    def stored_value(self, keyword: str, bits_allocated: int, *, signed: bool) -> int | None:
+        """Return a pixel value element as the pixels of that format would hold it, whichever of US and SS it was written in."""
+        element = self._element(keyword)
+        if element is None:
+            return None
+        raw = self._raw(keyword)
+        if len(raw) * 8 >= bits_allocated and element.VR in (None, "US", "SS", "UL", "SL", "OB", "OW", "UN"):
+            return int.from_bytes(raw[: bits_allocated // 8], "little" if self._order == "<" else "big", signed=signed)
+        return self.integer(keyword)
+
     def _floats(self, keyword: str) -> tuple[float, ...] | None:
         element = self._element(keyword)
         vr = element.VR if element is not None else None
-        if vr is None and keyword in _US_KEYWORDS:
+        if vr in (None, "UN") and keyword in _US_KEYWORDS:
             vr = "US"
         values: list[float] = []
         try:

@@ -198,7 +198,9 @@ def _end(buffer: Buffer, element: Element, encoding: Encoding, depth: int) -> in
             return item.value_offset
         if item.tag != _ITEM:
             raise UnreadableDataset(f"sequence {_shown(element.tag)} holds {_shown(item.tag)} where an item is due")
-        offset = _item_end(buffer, item, inner, depth) if item.length == UNDEFINED_LENGTH else _end(buffer, item, inner, 0)
+        offset = (
+            _item_end(buffer, item, inner, depth) if item.length == UNDEFINED_LENGTH else _end(buffer, item, inner, 0)
+        )
 
 
 def _item_end(buffer: Buffer, item: Element, encoding: Encoding, depth: int) -> int:

@@ -60,7 +60,9 @@ _CONTRAST = _words(
     r"inject\w*",
     r"bolus(?:[\s_-]*track\w*)?",
 )
-_NO_AGENT = re.compile(r"\s*(?:no|none|non|nil|nein|n|false|0+|without.*|w/?o.*|no[\s_-]contrast.*|nativ\w*|ohne.*|sans.*)?\s*")
+_NO_AGENT = re.compile(
+    r"\s*(?:no|none|non|nil|nein|n|false|0+|without.*|w/?o.*|no[\s_-]contrast.*|nativ\w*|ohne.*|sans.*)?\s*"
+)
 
 _HEAD = _words(
     r"(?:ct|nc|nect|ncct)?head", r"brain", r"skull", r"crani\w*", r"cerebr\w*", r"kopf", r"sch(?:ä|ae)del\w*", r"hirn\w*",
@@ -76,8 +78,40 @@ _OTHER_PARTS = _words(
     r"wrist", r"hand", r"elbow", r"hip", r"extremity", r"arm", r"leg", r"breast", r"whole[\s_-]*body", r"wholebody", r"tap", r"cap",
 )  # fmt: skip
 
-_SOFT_NAMES = {"STANDARD", "STAND", "STD", "STD+", "STND", "SOFT", "BRAIN", "UA", "UB", "UC", "A", "B", "C", "SA", "SB", "SMOOTH"}
-_SHARP_NAMES = {"BONE", "BONE+", "BONEPLUS", "EDGE", "DETAIL", "LUNG", "ULTRA", "SHARP", "CHST", "HD BONE", "HD BONEPLUS", "D", "E", "L"}
+_SOFT_NAMES = {
+    "STANDARD",
+    "STAND",
+    "STD",
+    "STD+",
+    "STND",
+    "SOFT",
+    "BRAIN",
+    "UA",
+    "UB",
+    "UC",
+    "A",
+    "B",
+    "C",
+    "SA",
+    "SB",
+    "SMOOTH",
+}
+_SHARP_NAMES = {
+    "BONE",
+    "BONE+",
+    "BONEPLUS",
+    "EDGE",
+    "DETAIL",
+    "LUNG",
+    "ULTRA",
+    "SHARP",
+    "CHST",
+    "HD BONE",
+    "HD BONEPLUS",
+    "D",
+    "E",
+    "L",
+}
 _SHARP_NAMES |= {"YA", "YB", "YC", "YD", "YE", "EC", "HEAD BONE"}
 _SIEMENS = re.compile(r"[A-Z]{1,2}(\d{2})[A-Z]?(?:\\.*)?")
 _TOSHIBA = re.compile(r"FC(\d{2})\w*(?:\\.*)?")
@@ -122,7 +156,11 @@ def contrast_named(header: InstanceHeader) -> str | None:
         return "a contrast agent is named"
     text = (header.series_description or header.protocol_name).lower()
     # "W/O AND W/ CONTRAST" is contrast; "NON-CONTRAST" is not: what a negation covers is taken out with its noun first.
-    negated = re.compile(_NO_CONTRAST.pattern + r"(?:[\s_-]*(?:iv|i\.v\.))?(?:[\s_-]*(?:con|contr|contrast\w*|kontrast\w*|km|injection))?" + _STOP[1:])
+    negated = re.compile(
+        _NO_CONTRAST.pattern
+        + r"(?:[\s_-]*(?:iv|i\.v\.))?(?:[\s_-]*(?:con|contr|contrast\w*|kontrast\w*|km|injection))?"
+        + _STOP[1:]
+    )
     found = _CONTRAST.search(negated.sub(" ", text))
     return f"the description says {found.group()!r}" if found else None
 

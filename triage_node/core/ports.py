@@ -102,6 +102,9 @@ class SeriesVolume:
     pixel_spacing_mm : between rows, between columns
     tilt_deg
         Angle between the slice normal and the long axis of the patient.
+    flipped_rows, flipped_columns
+        Whether ``volume_hu`` runs against the stored pixels along that axis, because the patient lay prone or the scanner
+        wrote mirrored images; what is marked in source pixels has to be flipped back.
     """
 
     volume_hu: npt.NDArray[np.int16]
@@ -112,6 +115,8 @@ class SeriesVolume:
     slice_spacing_mm: float
     pixel_spacing_mm: tuple[float, float]
     tilt_deg: float
+    flipped_rows: bool = False
+    flipped_columns: bool = False
 
 
 class VolumeReader(Protocol):

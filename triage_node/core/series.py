@@ -27,9 +27,7 @@ from triage_node.core.reason import Reason, Refusal
 from triage_node.core.spacing import spacing_refusal
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_LOSSY_TRANSFER_SYNTAXES = frozenset(
-    f"1.2.840.10008.1.2.4.{each}" for each in ("50", "51", "81", "91", "203")
-)
+_LOSSY_TRANSFER_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{each}" for each in ("50", "51", "81", "91", "203"))
 _LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "REF_SURVIEW"})
 _DERIVED_TYPES = frozenset(
     {"MPR", "REFORMATTED", "CURVED", "MIP", "MINIP", "MAXIP", "VRT", "SSD", "3D", "SCREEN SAVE", "SCREEN CAPTURE", "DOSE_INFO",
@@ -185,7 +183,9 @@ def slice_planes(headers: Sequence[InstanceHeader]) -> list[SlicePlane]:
 
 def measured_series(members: Sequence[InstanceHeader]) -> StackGeometry:
     """Measure the largest stack of a series; of slices at one position the first by instance number leads."""
-    first_come = sorted(range(len(members)), key=lambda i: (members[i].instance_number or 0, members[i].sop_instance_uid))
+    first_come = sorted(
+        range(len(members)), key=lambda i: (members[i].instance_number or 0, members[i].sop_instance_uid)
+    )
     rank = {index: place for place, index in enumerate(first_come)}
     group = parallel_groups(slice_planes(members))[0]
     return measured_stack(sorted(group, key=lambda plane: (rank[plane.instance], plane.frame_number)))
@@ -284,7 +284,9 @@ def _repetition_refusal(members: Sequence[InstanceHeader], stack: StackGeometry)
     for slices in stack.repeated:
         takes = {_take(members[plane.instance]) for plane in slices}
         if len(takes) > 1 or len({plane.instance for plane in slices}) < len(slices):
-            return Refusal(Reason.MULTIPLE_STACKS, f"{len(stack.repeated)} positions hold slices of different reconstructions")
+            return Refusal(
+                Reason.MULTIPLE_STACKS, f"{len(stack.repeated)} positions hold slices of different reconstructions"
+            )
     renumbered = sum(len({members[plane.instance].instance_number for plane in each}) > 1 for each in stack.repeated)
     if renumbered * 2 > len(stack.slices):
         return Refusal(Reason.MULTIPLE_STACKS, f"{renumbered} of {len(stack.slices)} positions hold several slices")
@@ -292,12 +294,16 @@ def _repetition_refusal(members: Sequence[InstanceHeader], stack: StackGeometry)
 
 
 def _take(header: InstanceHeader) -> tuple[object, ...]:
-    return (header.convolution_kernel, header.slice_thickness_mm, header.acquisition_number, header.image_type, header.kvp)
+    return (
+        header.convolution_kernel,
+        header.slice_thickness_mm,
+        header.acquisition_number,
+        header.image_type,
+        header.kvp,
+    )
 
 
-def _size_refusal(
-    members: Sequence[InstanceHeader], stack: StackGeometry, limits: EligibilityLimits
-) -> Refusal | None:
+def _size_refusal(members: Sequence[InstanceHeader], stack: StackGeometry, limits: EligibilityLimits) -> Refusal | None:
     count = len(stack.slices)
     if count < limits.min_slices:
         return Refusal(Reason.TOO_FEW_SLICES, f"{count} slices, at least {limits.min_slices} are needed")

@@ -52,14 +52,18 @@ def spacing_refusal(gaps_mm: Sequence[float], thicknesses_mm: Sequence[Thickness
         return Refusal(Reason.MISSING_SLICES, detail)
     odd = len(gaps_mm) - sum(len(zone) for zone in _zones(gaps_mm))
     if odd > max(_ODD_COUNT, _ODD_SHARE * len(gaps_mm)):
-        detail = f"{odd} of {len(gaps_mm)} distances fit no steady spacing ({min(gaps_mm):.2f} to {max(gaps_mm):.2f} mm)"
+        detail = (
+            f"{odd} of {len(gaps_mm)} distances fit no steady spacing ({min(gaps_mm):.2f} to {max(gaps_mm):.2f} mm)"
+        )
         return Refusal(Reason.IRREGULAR_SPACING, detail)
     return None
 
 
 def _holes(gaps_mm: Sequence[float], thicknesses_mm: Sequence[Thickness]) -> list[tuple[int, float]]:
     """Return the index of each gap too large, with what is due there (mm)."""
-    holes = {index: due for index in range(len(gaps_mm)) if (due := _due_if_hole(index, gaps_mm, thicknesses_mm)) is not None}
+    holes = {
+        index: due for index in range(len(gaps_mm)) if (due := _due_if_hole(index, gaps_mm, thicknesses_mm)) is not None
+    }
     for before, zone, after in _neighbouring_zones(_zones(gaps_mm)):
         due = max(gaps_mm[before[0]], gaps_mm[after[0]])
         thickest = max((thicknesses_mm[index] or 0.0 for index in zone), default=0.0)
@@ -67,7 +71,12 @@ def _holes(gaps_mm: Sequence[float], thicknesses_mm: Sequence[Thickness]) -> lis
             holes |= dict.fromkeys(zone, due)
     known = [each for each in thicknesses_mm if each]
     zones = _zones(gaps_mm)
-    if known and len(zones) == 1 and len(zones[0]) == len(gaps_mm) and min(gaps_mm) >= UNIFORM_HOLE_FACTOR * median(known):
+    if (
+        known
+        and len(zones) == 1
+        and len(zones[0]) == len(gaps_mm)
+        and min(gaps_mm) >= UNIFORM_HOLE_FACTOR * median(known)
+    ):
         holes |= dict.fromkeys(range(len(gaps_mm)), float(median(known)))
     return sorted(holes.items())
 
