@@ -1,0 +1,166 @@
+"""The outbox: which objects are due where, who is sending them, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from triage_node.core.dimse_status import Action
+from triage_node.core.identifiers import PeerAddress
+from triage_node.core.ports import DeliveryBatch, EvidenceObject, SendOutcome
+from triage_node.core.reason import Reason, Refusal
+from triage_node.core.study_state import DeliveryEvent, DeliveryState, Event, State, delivery_after
+from triage_node.worklist.closing import end_series
+from triage_node.worklist.row_locks import lock_study, locked_delivery
+from triage_node.worklist.standing import update_standing
+from triage_node.worklist.tables import DeliveryRow, EvidenceRow, SeriesRow, StudyRow
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        DeliveryRow.state == DeliveryState.DUE,
+        DeliveryRow.next_attempt_at <= now,
+        or_(DeliveryRow.leased_until.is_(None), DeliveryRow.leased_until <= now),
+    )
+
+
+def destinations_due(session: Session, now: datetime) -> list[tuple[int, str]]:
+    """Return where something is due, the most urgent first as far as waiting goes."""
+    statement = (
+        select(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.due_since)
+        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+        .where(_due(now))
+        .order_by(DeliveryRow.due_since, SeriesRow.study_id)
+    )
+    due = session.execute(statement)
+    return list(dict.fromkeys((study_id, destination) for study_id, destination, _ in due))
+
+
+def claim_deliveries(
+    session: Session, study_id: int, destination: str, now: datetime, lease_s: float
+) -> DeliveryBatch | None:
+    """Claim what became due together, the oldest first: a report is sent before the one that supersedes it."""
+    study = lock_study(session, study_id)
+    statement = (
+        select(DeliveryRow, EvidenceRow)
+        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+        .where(SeriesRow.study_id == study_id, DeliveryRow.destination == destination, _due(now))
+        .order_by(DeliveryRow.due_since, DeliveryRow.id)
+    )
+    due = session.execute(statement).all()
+    if not due:
+        return None
+    due_since = due[0][0].due_since
+    batch = [(delivery, evidence) for delivery, evidence in due if delivery.due_since == due_since]
+    attempts = max(delivery.attempts for delivery, _ in batch)
+    for delivery, _ in batch:
+        delivery.attempts += 1
+        delivery.leased_until = now + timedelta(seconds=lease_s)
+    return DeliveryBatch(
+        destination=PeerAddress.parse(destination),
+        objects=tuple((delivery.id, _object(study, evidence)) for delivery, evidence in batch),
+        attempts=attempts,
+        due_since=due_since,
+    )
+
+
+def _object(study: StudyRow, evidence: EvidenceRow) -> EvidenceObject:
+    return EvidenceObject(
+        kind=evidence.kind,
+        number=evidence.number,
+        sop_class_uid=evidence.sop_class_uid,
+        sop_instance_uid=evidence.sop_instance_uid,
+        series_instance_uid=evidence.series_instance_uid,
+        study_instance_uid=study.study_instance_uid,
+        path=Path(evidence.path),
+    )
+
+
+def save_outcome(
+    session: Session, delivery_id: int, outcome: SendOutcome, now: datetime, next_attempt_at: datetime | None
+) -> None:
+    """Note what an attempt came to, and end the series once nothing of it is due."""
+    delivery, series = locked_delivery(session, delivery_id)
+    if outcome.action in (Action.DONE, Action.DONE_WITH_WARNING):
+        _accept(delivery, now)
+    elif delivery.state is DeliveryState.DUE:
+        event = DeliveryEvent.GIVE_UP if next_attempt_at is None else DeliveryEvent.PUT_OFF
+        delivery.state = delivery_after(delivery.state, event)
+        delivery.next_attempt_at = next_attempt_at or delivery.next_attempt_at
+    else:
+        return  # a slower courier's failure takes nothing back from one that was done
+    delivery.leased_until = None
+    delivery.status_code = outcome.status_code
+    delivery.detail = outcome.detail
+    _end_if_nothing_due(session, series, now)
+
+
+def _accept(delivery: DeliveryRow, now: datetime) -> None:
+    """Accepted is accepted, even where another courier had given up meanwhile."""
+    if delivery.state is DeliveryState.GIVEN_UP:
+        delivery.state = delivery_after(delivery.state, DeliveryEvent.RETRY)
+    delivery.state = delivery_after(delivery.state, DeliveryEvent.ACCEPTED)
+    delivery.sent_at = delivery.sent_at or now
+
+
+def _end_if_nothing_due(session: Session, series: SeriesRow, now: datetime) -> None:
+    """FORWARDED when all of the current revision is sent; FAILED when some is given up and nothing is due any more."""
+    session.flush()
+    statement = (
+        select(DeliveryRow.state, DeliveryRow.destination)
+        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+        .where(EvidenceRow.series_id == series.id, EvidenceRow.revision == series.revision)
+        .order_by(DeliveryRow.id)
+    )
+    found = session.execute(statement).all()
+    states = {state for state, _ in found}
+    awaiting = series.state is State.EVIDENCED or (
+        series.state is State.FAILED and series.reason is Reason.DELIVERY_GIVEN_UP
+    )
+    if not awaiting or not found or DeliveryState.DUE in states:
+        return
+    if states == {DeliveryState.SENT}:
+        end_series(series, Event.FORWARD, now)
+    elif series.state is State.EVIDENCED:
+        lost = dict.fromkeys(destination for state, destination in found if state is DeliveryState.GIVEN_UP)
+        end_series(series, Event.FAIL, now, Refusal(Reason.DELIVERY_GIVEN_UP, ", ".join(lost)))
+    else:
+        return
+    update_standing(session, series.study)
+
+
+def retry_deliveries(
+    session: Session, now: datetime, study_instance_uid: str | None, delivery_ids: Sequence[int] | None
+) -> int:
+    """Make given-up deliveries due again, counting attempts and waiting anew."""
+    statement = (
+        select(DeliveryRow.id, SeriesRow.study_id)
+        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+        .join(StudyRow, StudyRow.id == SeriesRow.study_id)
+        .where(DeliveryRow.state == DeliveryState.GIVEN_UP)
+        .order_by(StudyRow.study_instance_uid, DeliveryRow.id)
+    )
+    if study_instance_uid is not None:
+        statement = statement.where(StudyRow.study_instance_uid == study_instance_uid)
+    if delivery_ids is not None:
+        statement = statement.where(DeliveryRow.id.in_(delivery_ids))
+    return sum(_retry(session, delivery_id, now) for delivery_id, _ in session.execute(statement).all())
+
+
+def _retry(session: Session, delivery_id: int, now: datetime) -> bool:
+    delivery, _ = locked_delivery(session, delivery_id)
+    if delivery.state is not DeliveryState.GIVEN_UP:
+        return False
+    delivery.state = delivery_after(delivery.state, DeliveryEvent.RETRY)
+    delivery.attempts = 0
+    delivery.due_since = now
+    delivery.next_attempt_at = now
+    delivery.leased_until = None
+    return True

@@ -1,0 +1,217 @@
+"""``core.ports.StudyRepository`` on SQL: each method one transaction, told in the modules named after what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from triage_node.core.finding import Finding
+from triage_node.core.identifiers import PeerAddress
+from triage_node.core.ports import (
+    AssociationPeer,
+    Candidate,
+    DeliveryBatch,
+    EvidenceObject,
+    OpenSeries,
+    ProcessPulse,
+    QuarantinedObject,
+    SendOutcome,
+    SeriesRecord,
+    StoredInstance,
+)
+from triage_node.core.reason import Refusal
+from triage_node.core.study_state import DeliveryState, IllegalTransition, State
+from triage_node.worklist import arrivals, closing, deliveries, processes, queries, readings
+from triage_node.worklist.engine import Database
+from triage_node.worklist.study_record import study_record
+from triage_node.worklist.tables import InstanceRow
+
+
+class SqlStudyRepository:
+    """The results database on SQLite or PostgreSQL; safe to share between threads.
+
+    Parameters
+    ----------
+    engine
+        From ``make_engine``, on a database that ``migrate.upgrade`` has brought to head.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._database = Database(engine)
+
+    # arrival
+    def add_instances(self, stored: Sequence[StoredInstance]) -> None:
+        """See ``arrivals.add_instances``."""
+        if not stored:
+            return
+        with self._database.writing() as session:
+            arrivals.add_instances(session, stored)
+
+    def add_quarantined(self, quarantined: QuarantinedObject) -> None:
+        """See ``arrivals.add_quarantined``."""
+        with self._database.writing() as session:
+            arrivals.add_quarantined(session, quarantined)
+
+    def open_association(self, peer: AssociationPeer, opened_at: datetime) -> None:
+        """See ``arrivals.open_association``."""
+        with self._database.writing() as session:
+            arrivals.open_association(session, peer, opened_at)
+
+    def end_association(self, association_id: str, ended_at: datetime, *, aborted: bool) -> None:
+        """See ``arrivals.end_association``."""
+        with self._database.writing() as session:
+            arrivals.end_association(session, association_id, ended_at, aborted=aborted)
+
+    def known_paths(self) -> set[str]:
+        """Return every instance path that is indexed."""
+        with self._database.reading() as session:
+            return set(session.scalars(select(InstanceRow.path)))
+
+    # assembly
+    def open_series(self) -> Sequence[OpenSeries]:
+        """See ``closing.open_series``."""
+        with self._database.reading() as session:
+            return closing.open_series(session)
+
+    def series(self, series_id: int) -> SeriesRecord:
+        """See ``closing.series_record``."""
+        with self._database.reading() as session:
+            return closing.series_record(session, series_id)
+
+    def close_series(self, series_id: int, revision: int, closed_at: datetime) -> bool:
+        """See ``closing.close_series``."""
+        with self._database.writing() as session:
+            return closing.close_series(session, series_id, revision, closed_at)
+
+    def candidates(self, study_id: int) -> Sequence[Candidate]:
+        """See ``closing.candidates``."""
+        with self._database.reading() as session:
+            return closing.candidates(session, study_id)
+
+    def decline(self, series_id: int, revision: int, refusal: Refusal, declined_at: datetime) -> None:
+        """See ``closing.decline``."""
+        with self._database.writing() as session:
+            closing.decline(session, series_id, revision, refusal, declined_at)
+
+    def choose(self, series_id: int, revision: int) -> None:
+        """See ``closing.choose``."""
+        with self._database.writing() as session:
+            closing.choose(session, series_id, revision)
+
+    # cascade
+    def claim(self, series_id: int, revision: int, *, now: datetime, lease_s: float) -> bool:
+        """See ``readings.claim``."""
+        with self._database.writing() as session:
+            return readings.claim(session, series_id, revision, now, lease_s)
+
+    def release_claim(self, series_id: int, revision: int) -> None:
+        """See ``readings.release_claim``."""
+        with self._database.writing() as session:
+            readings.release_claim(session, series_id, revision)
+
+    def save_finding(self, series_id: int, revision: int, finding: Finding, classified_at: datetime) -> None:
+        """See ``readings.save_finding``; what was kept is committed before anything is raised."""
+        with self._database.writing() as session:
+            awaited = readings.save_finding(session, series_id, revision, finding, classified_at)
+        if not awaited:
+            raise IllegalTransition(f"series {series_id} no longer waits for a finding of revision {revision}")
+
+    def predecessor_report(self, series_id: int, revision: int) -> Path | None:
+        """See ``readings.predecessor_report``."""
+        with self._database.reading() as session:
+            return readings.predecessor_report(session, series_id, revision)
+
+    def save_evidence(
+        self,
+        series_id: int,
+        revision: int,
+        objects: Sequence[EvidenceObject],
+        destinations: Sequence[PeerAddress],
+        now: datetime,
+    ) -> None:
+        """See ``readings.save_evidence``."""
+        with self._database.writing() as session:
+            readings.save_evidence(session, series_id, revision, objects, destinations, now)
+
+    def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:
+        """See ``readings.fail``."""
+        with self._database.writing() as session:
+            readings.fail(session, series_id, revision, refusal, failed_at)
+
+    def due_for_reading(self, now: datetime) -> Sequence[tuple[int, int]]:
+        """See ``readings.due_for_reading``."""
+        with self._database.reading() as session:
+            return readings.due_for_reading(session, now)
+
+    # forwarding
+    def destinations_due(self, now: datetime) -> Sequence[tuple[int, str]]:
+        """See ``deliveries.destinations_due``."""
+        with self._database.reading() as session:
+            return deliveries.destinations_due(session, now)
+
+    def claim_deliveries(
+        self, study_id: int, destination: str, *, now: datetime, lease_s: float
+    ) -> DeliveryBatch | None:
+        """See ``deliveries.claim_deliveries``."""
+        with self._database.writing() as session:
+            return deliveries.claim_deliveries(session, study_id, destination, now, lease_s)
+
+    def save_outcome(
+        self, delivery_id: int, outcome: SendOutcome, now: datetime, *, next_attempt_at: datetime | None
+    ) -> None:
+        """See ``deliveries.save_outcome``."""
+        with self._database.writing() as session:
+            deliveries.save_outcome(session, delivery_id, outcome, now, next_attempt_at)
+
+    # reading
+    def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """See ``queries.worklist``."""
+        with self._database.reading() as session:
+            return queries.worklist(session, limit)
+
+    def study(self, study_instance_uid: str) -> Mapping[str, Any] | None:
+        """See ``study_record``."""
+        with self._database.reading() as session:
+            return study_record(session, study_instance_uid)
+
+    # operating
+    def reprocess(self, study_instance_uid: str, requested_at: datetime) -> Sequence[tuple[int, int]]:
+        """See ``readings.reprocess``."""
+        with self._database.writing() as session:
+            return readings.reprocess(session, study_instance_uid, requested_at)
+
+    def retry_deliveries(
+        self, now: datetime, *, study_instance_uid: str | None = None, delivery_ids: Sequence[int] | None = None
+    ) -> int:
+        """See ``deliveries.retry_deliveries``."""
+        with self._database.writing() as session:
+            return deliveries.retry_deliveries(session, now, study_instance_uid, delivery_ids)
+
+    def deliveries(self, *, state: DeliveryState | None = None, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """See ``queries.deliveries``."""
+        with self._database.reading() as session:
+            return queries.deliveries(session, state, limit)
+
+    def counts_by_state(self) -> Mapping[State, int]:
+        """See ``queries.counts_by_state``."""
+        with self._database.reading() as session:
+            return queries.counts_by_state(session)
+
+    def quarantined(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+        """See ``queries.quarantined``."""
+        with self._database.reading() as session:
+            return queries.quarantined(session, limit)
+
+    def heartbeat(self, pulse: ProcessPulse) -> None:
+        """See ``processes.heartbeat``."""
+        with self._database.writing() as session:
+            processes.heartbeat(session, pulse)
+
+    def processes(self, *, seen_since: datetime | None = None) -> Sequence[ProcessPulse]:
+        """See ``processes.processes``."""
+        with self._database.reading() as session:
+            return processes.processes(session, seen_since)

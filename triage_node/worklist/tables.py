@@ -1,0 +1,248 @@
+"""The tables, and nothing else: ``migrations/`` builds them, a test proves both equal.
+
+A study has series, a series has instances and, per revision, at most one analysis with its slice scores, the evidence
+made from it, and one delivery for each object and destination. Associations stand beside them: which ones carried a
+series decides when it is closed. Whoever writes below a study locks the study's row first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from triage_node.core.reason import Reason
+from triage_node.core.study_state import DeliveryState, Priority, State
+from triage_node.worklist.column_types import PlainText, RowId, UtcDateTime
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# Codes are plain text without a CHECK, so that a new code needs no migration; Python refuses unknown ones.
+_STATE = Enum(State, native_enum=False, length=16)
+_PRIORITY = Enum(Priority, native_enum=False, length=16)
+_DELIVERY_STATE = Enum(DeliveryState, native_enum=False, length=16)
+_REASON = Enum(Reason, native_enum=False, length=32)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names of constraints and the column type for each Python type."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads a plain dictionary here)
+        datetime: UtcDateTime,
+        str: PlainText,
+        State: _STATE,
+        Priority: _PRIORITY,
+        DeliveryState: _DELIVERY_STATE,
+        Reason: _REASON,
+        dict[str, Any]: JSON,
+        dict[str, float]: JSON,
+        list[str]: JSON,
+    }
+
+
+class StudyRow(Base):
+    """One study and what the worklist shows of it, kept up to date by every change below it."""
+
+    __tablename__ = "studies"
+    __table_args__ = (Index(None, "received_at"), Index(None, "state"), Index(None, "accession_number"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
+    patient_id: Mapped[str]
+    patient_name: Mapped[str]
+    accession_number: Mapped[str]
+    study_date: Mapped[str]
+    study_time: Mapped[str]
+    study_description: Mapped[str]
+    state: Mapped[State]
+    reason: Mapped[Reason | None]
+    reason_detail: Mapped[str]
+    priority: Mapped[Priority]
+    ich_probability: Mapped[float | None]
+    flagged: Mapped[bool | None]
+    subtypes: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    received_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]
+    classified_at: Mapped[datetime | None]
+    forwarded_at: Mapped[datetime | None]
+
+
+class SeriesRow(Base):
+    """One series in its current revision.
+
+    ``claims`` counts the readers of this revision; ``leased_until`` is set while one is at work.
+    """
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("study_id", "series_instance_uid"), Index(None, "state"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    modality: Mapped[str]
+    series_description: Mapped[str]
+    revision: Mapped[int]
+    state: Mapped[State]
+    reason: Mapped[Reason | None]
+    reason_detail: Mapped[str]
+    instance_count: Mapped[int]
+    revision_opened_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    claims: Mapped[int]
+    leased_until: Mapped[datetime | None]
+    study: Mapped[StudyRow] = relationship()
+
+
+class InstanceRow(Base):
+    """One stored instance, image or not, and the revision of its series that it came in with."""
+
+    __tablename__ = "instances"
+    __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[int]
+    path: Mapped[str] = mapped_column(String)
+    received_at: Mapped[datetime]
+    header: Mapped[dict[str, Any]]
+
+
+class AssociationRow(Base):
+    """One association of a peer with the storage SCP; ``ended_at`` is null while it is open."""
+
+    __tablename__ = "associations"
+
+    association_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    calling_ae_title: Mapped[str]
+    called_ae_title: Mapped[str]
+    address: Mapped[str]
+    opened_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    aborted: Mapped[bool]
+
+
+class SeriesAssociationRow(Base):
+    """Which association carried which series; ``revision`` is the last it added to, 0 if it only repeated instances."""
+
+    __tablename__ = "series_associations"
+    __table_args__ = (Index(None, "association_id"),)
+
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"), primary_key=True)
+    association_id: Mapped[str] = mapped_column(
+        ForeignKey("associations.association_id", ondelete="CASCADE"), primary_key=True
+    )
+    revision: Mapped[int]
+
+
+class AnalysisRow(Base):
+    """What the cascade said of one revision of a series, and which release said it."""
+
+    __tablename__ = "analyses"
+    __table_args__ = (UniqueConstraint("series_id", "revision"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    ich_probability: Mapped[float]
+    flagged: Mapped[bool]
+    subtypes: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    subtypes_present: Mapped[list[str]]
+    model_name: Mapped[str]
+    model_version: Mapped[str]
+    weights_sha256: Mapped[str] = mapped_column(String(64))
+    operating_point: Mapped[str]
+    operating_threshold: Mapped[float]
+    elapsed_ms: Mapped[float]
+    classified_at: Mapped[datetime]
+
+
+class SliceScoreRow(Base):
+    """One slice of an analysis; ``slice_index`` 0 is the most inferior."""
+
+    __tablename__ = "slice_scores"
+
+    analysis_id: Mapped[int] = mapped_column(ForeignKey("analyses.id", ondelete="CASCADE"), primary_key=True)
+    slice_index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    ich_probability: Mapped[float]
+    subtypes: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    flagged: Mapped[bool]
+
+
+class EvidenceRow(Base):
+    """One DICOM object that this node made for one revision of a series."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (UniqueConstraint("series_id", "revision", "kind", "number"), Index(None, "sop_instance_uid"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(8))
+    number: Mapped[int]
+    sop_class_uid: Mapped[str] = mapped_column(String(64))
+    sop_instance_uid: Mapped[str] = mapped_column(String(64))
+    series_instance_uid: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String)
+    created_at: Mapped[datetime]
+
+
+class DeliveryRow(Base):
+    """The outbox: one evidence object on its way to one destination (``AET@HOST:PORT``)."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("evidence_id", "destination"), Index(None, "state", "next_attempt_at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id", ondelete="CASCADE"))
+    destination: Mapped[str] = mapped_column(String)
+    state: Mapped[DeliveryState]
+    attempts: Mapped[int]
+    due_since: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    status_code: Mapped[int | None]
+    detail: Mapped[str]
+
+
+class QuarantineRow(Base):
+    """Bytes that could not be kept as an instance, why, and what the peer was told."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (Index(None, "received_at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    path: Mapped[str] = mapped_column(String, unique=True)
+    reason: Mapped[str]
+    status_code: Mapped[int]
+    received_at: Mapped[datetime]
+    association_id: Mapped[str | None] = mapped_column(String(64))
+    calling_ae_title: Mapped[str]
+    address: Mapped[str]
+
+
+class ProcessRow(Base):
+    """Heartbeats: which processes of the node were alive when; ``detail`` is what each says of itself."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    pid: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    started_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    detail: Mapped[dict[str, Any]]
