@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from triage_node.assembly.volume_reader import PixelVolumeReader
     from triage_node.cascade.runner import Cascade
     from triage_node.forwarding.storage_scu import StorageScu
+    from triage_node.pipeline.heart import Heart
     from triage_node.pipeline.steps import Bell, PathRules, StudyPath
     from triage_node.worklist.repository import SqlStudyRepository
-
-HEARTBEAT_EVERY_S = 5.0
 
 
 class SystemClock:
@@ -108,14 +107,18 @@ def volume_reader() -> PixelVolumeReader:
 def cascade(settings: Settings) -> Cascade:
     """Load the release, check it against its own reference output, and keep it resident."""
     from triage_node.cascade.runner import Cascade
-    from triage_node.cascade.weights import release_folder
+    from triage_node.cascade.self_test import run_self_test
+    from triage_node.cascade.weights import active_release_folder
 
-    return Cascade.load(
-        release_folder(weights_folder(settings), settings.release),
+    folder = weights_folder(settings)
+    loaded = Cascade.load(
+        folder / settings.release if settings.release else active_release_folder(folder),
         device=settings.device,
         operating_point=settings.operating_point,
         threads=settings.torch_threads,
     )
+    run_self_test(loaded)
+    return loaded
 
 
 def storage_scu(settings: Settings) -> StorageScu:
@@ -155,43 +158,13 @@ def results(settings: Settings) -> SqlStudyRepository:
     return repository(settings)
 
 
-class Heart:
-    """Writes this process's heartbeat, and ends the process when its supervisor is gone."""
+def heart(settings: Settings, name: str, supervisor: int | None, **detail: Any) -> Heart:
+    """Start the heartbeat of this process."""
+    from triage_node.pipeline.heart import Heart
 
-    def __init__(self, settings: Settings, name: str, supervisor: int | None, detail: Mapping[str, Any]) -> None:
-        self._repository = repository(settings)
-        self._name, self._supervisor, self._detail = name, supervisor, dict(detail)
-        self._started_at = datetime.now(UTC)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
-
-    def start(self) -> None:
-        """Beat from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Beat no more, and take the process off the list."""
-        self._stopped.set()
-        self._thread.join(timeout=HEARTBEAT_EVERY_S)
-
-    def _run(self) -> None:
-        import structlog
-
-        waited_s = HEARTBEAT_EVERY_S
-        while not self._stopped.wait(0.5 if waited_s else 0.0):
-            if self._supervisor is not None and os.getppid() != self._supervisor:
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
-            waited_s += 0.5
-            if waited_s < HEARTBEAT_EVERY_S:
-                continue
-            waited_s = 0.5
-            try:
-                self._repository.heartbeat(
-                    self._name, socket.gethostname(), os.getpid(), self._started_at, datetime.now(UTC), self._detail
-                )
-            except Exception:
-                structlog.get_logger(__name__).warning("heartbeat_missed", exc_info=True)
+    beating = Heart(repository(settings).heartbeat, name, detail, supervisor)
+    beating.start()
+    return beating
 
 
 def _until_signalled() -> None:
@@ -204,9 +177,9 @@ def _until_signalled() -> None:
 def run_scp(settings: Settings, supervisor: int | None = None) -> None:
     """Run the Storage and Verification SCP until SIGTERM. Never imports torch."""
     logs.configure("scp", settings.log_level, settings.log_format)
-    from triage_node.arrival.peers import PeerPolicy
+    from triage_node.arrival.peer_policy import PeerPolicy
     from triage_node.arrival.spool import DirectorySpool
-    from triage_node.arrival.storage_scp import StorageScp
+    from triage_node.arrival.storage_scp import Limits, StorageScp
     from triage_node.assembly.header_reader import read_header
     from triage_node.pipeline.intake import Intake
     from triage_node.pipeline.tasks import CeleryBell, make_app
@@ -226,21 +199,22 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         on_quarantined=intake.quarantined,
         on_association_opened=intake.association_opened,
         on_association_ended=intake.association_ended,
-        policy=PeerPolicy.parse(settings.peers),
+        policy=PeerPolicy.parse(settings.peers, settings.ae_title),
         reuse_port=True,
-        max_associations=settings.max_associations,
-        max_pdu_bytes=settings.max_pdu_bytes,
-        max_dataset_bytes=settings.max_dataset_bytes,
-        network_timeout_s=settings.association_timeout_s,
+        limits=Limits(
+            maximum_associations=settings.max_associations,
+            maximum_pdu_bytes=settings.max_pdu_bytes,
+            maximum_dataset_bytes=settings.max_dataset_bytes,
+            network_timeout_s=settings.association_timeout_s,
+        ),
         tls=_server_tls(settings),
     )
     scp.start()
-    heart = Heart(settings, "scp", supervisor, {"ae_title": settings.ae_title, "port": scp.port})
-    heart.start()
+    beating = heart(settings, "scp", supervisor, ae_title=settings.ae_title, port=scp.port)
     _until_signalled()
     scp.shutdown()
     intake.stop()
-    heart.stop()
+    beating.stop()
 
 
 def run_worker(settings: Settings, supervisor: int | None = None) -> None:
@@ -253,7 +227,7 @@ def run_worker(settings: Settings, supervisor: int | None = None) -> None:
     model = cascade(settings)
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
-    writer = DicomEvidenceWriter(settings.evidence_dir, ae_title=settings.ae_title, version=version())
+    writer = DicomEvidenceWriter(settings.evidence_dir, station_name=settings.ae_title, software_version=version())
     add_reading(app, ReadingPath(path, volume_reader(), model, writer).read)
     detail = {"device": str(model.device), "release": model.release.name}
     _run_celery(app, settings, "worker", supervisor, detail, queues=[CLASSIFY], pool="solo", concurrency=1)
@@ -282,7 +256,7 @@ def run_beat(settings: Settings, supervisor: int | None = None) -> None:
 
     app = make_app(broker_url(settings))
     add_schedule(app)
-    Heart(settings, "beat", supervisor, {}).start()
+    heart(settings, "beat", supervisor)
     app.Beat(loglevel="WARNING", quiet=True).run()
 
 
@@ -296,7 +270,7 @@ def run_web(settings: Settings, supervisor: int | None = None) -> None:
 
     source, clock = repository(settings), SystemClock()
     app = make_app(lambda: check(source, settings.spool_dir, clock.now()), version())
-    Heart(settings, "web", supervisor, {"port": settings.http_port}).start()
+    heart(settings, "web", supervisor, port=settings.http_port)
     uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False)
 
 
@@ -311,24 +285,30 @@ def broker_url(settings: Settings) -> str:
     from triage_node.core.errors import ConfigurationRejected
 
     if settings.redis_url is None:
-        raise ConfigurationRejected("set redis_url (TRIAGE_REDIS_URL), for example redis://127.0.0.1:6379/0, or run `up`")
+        raise ConfigurationRejected(
+            "set redis_url (TRIAGE_REDIS_URL), for example redis://127.0.0.1:6379/0, or run `up`"
+        )
     return settings.redis_url
 
 
 def _run_celery(
-    app: Any, settings: Settings, name: str, supervisor: int | None, detail: Mapping[str, Any], *, queues: list[str], **pool: Any
+    app: Any,
+    settings: Settings,
+    name: str,
+    supervisor: int | None,
+    detail: Mapping[str, Any],
+    *,
+    queues: list[str],
+    **pool: Any,
 ) -> None:
-    from celery.signals import worker_ready
+    from celery import signals
 
-    heart = Heart(settings, name, supervisor, detail)
-    start: Callable[..., None] = lambda **_: heart.start()  # noqa: E731
-    worker_ready.connect(start, weak=False)
+    signals.worker_ready.connect(lambda **_: heart(settings, name, supervisor, **detail), weak=False)
     hostname = f"{name}-{os.getpid()}@{socket.gethostname()}"
     worker = app.Worker(
         queues=queues, hostname=hostname, loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, **pool
     )
     worker.start()
-    heart.stop()
 
 
 def _modified_at(path: Path) -> datetime:

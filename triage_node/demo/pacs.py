@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from triage_node.arrival.spool import DirectorySpool
+from triage_node.arrival.storage_scp import StorageScp
+from triage_node.assembly.header_reader import read_header
+from triage_node.core.ports import StoredInstance
 
 AE_TITLE = "DEMOPACS"
 
 
 @dataclass
 class DemoPacs:
-    """A Storage SCP on a free loopback port.
+    """A Storage SCP on a free loopback port, with a spool of its own.
 
     Attributes
     ----------
@@ -24,31 +25,32 @@ class DemoPacs:
 
     folder: Path
     received: dict[str, Path] = field(default_factory=dict)
-    port: int = 0
+
+    def __post_init__(self) -> None:
+        self._scp = StorageScp(
+            ae_title=AE_TITLE,
+            host="127.0.0.1",
+            port=0,
+            spool=DirectorySpool(self.folder, floor_bytes=0),
+            read_header=read_header,
+            on_stored=self._keep,
+            on_quarantined=lambda _: None,
+            on_association_opened=lambda *_: None,
+            on_association_ended=lambda *_: None,
+        )
 
     def start(self) -> None:
         """Listen."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        ae = AE(ae_title=AE_TITLE)
-        ae.supported_contexts = AllStoragePresentationContexts
-        ae.add_supported_context(Verification)
-        handlers = [(evt.EVT_C_STORE, self._store)]
-        self._server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-        self.port = self._server.socket.getsockname()[1]
+        self._scp.start()
 
     @property
     def address(self) -> str:
         """The destination to give the node."""
-        return f"{AE_TITLE}@127.0.0.1:{self.port}"
+        return f"{AE_TITLE}@127.0.0.1:{self._scp.port}"
 
     def stop(self) -> None:
         """Listen no more."""
-        self._server.shutdown()
+        self._scp.shutdown()
 
-    def _store(self, event: evt.Event) -> int:
-        path = self.folder / f"{event.request.AffectedSOPInstanceUID}.dcm"
-        path.write_bytes(event.encoded_dataset())
-        with self._lock:
-            self.received[str(event.request.AffectedSOPInstanceUID)] = path
-        return 0x0000
+    def _keep(self, stored: StoredInstance) -> None:
+        self.received[stored.header.sop_instance_uid] = stored.path

@@ -136,12 +136,14 @@ def _wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     needed = {"scp", "worker", "courier", "beat", "web"}
     while time.monotonic() < deadline:
-        alive = {each["name"] for each in repository.processes()}
+        alive = {each.name for each in repository.processes()}
         if needed <= alive:
             return
         supervisor.watch()
         time.sleep(0.1)
-    raise TriageError(f"not alive after {START_LIMIT_S:.0f} s: {', '.join(sorted(needed - alive))}; see the demo's logs folder")
+    raise TriageError(
+        f"not alive after {START_LIMIT_S:.0f} s: {', '.join(sorted(needed - alive))}; see the demo's logs folder"
+    )
 
 
 def _watched(console: Console, supervisor: Supervisor, settings: Settings) -> Sequence[Mapping[str, Any]]:
@@ -182,7 +184,9 @@ def _checked(
         if row is None:
             problems.append(f"{study.accession_number}: not on the worklist")
         elif row["state"] != study.expected_state or row["reason"] != study.expected_reason:
-            problems.append(f"{study.accession_number}: {row['state']} {row['reason'] or ''}, not {study.expected_state}")
+            problems.append(
+                f"{study.accession_number}: {row['state']} {row['reason'] or ''}, not {study.expected_state}"
+            )
         elif row["state"] == "FORWARDED":
             problems.extend(missing_at_pacs(row, pacs.received.values()))
     if not any(row["flagged"] for row in rows):

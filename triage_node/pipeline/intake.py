@@ -79,7 +79,10 @@ class Intake:
         self._thread.join(timeout=30)
 
     def reindex(
-        self, paths: Iterable[Path], read_header: Callable[[Path], InstanceHeader], received_at: Callable[[Path], datetime]
+        self,
+        paths: Iterable[Path],
+        read_header: Callable[[Path], InstanceHeader],
+        received_at: Callable[[Path], datetime],
     ) -> int:
         """Index the instances that lie in the spool without a row, as after a crash; return how many there were."""
         known = self._path.repository.known_paths()

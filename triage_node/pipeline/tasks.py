@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import structlog
 from celery import Celery
-from kombu import Queue
 from kombu.exceptions import OperationalError
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,6 @@ def make_app(broker_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600},
-        task_queues=[Queue(CLASSIFY), Queue(FORWARD), Queue(HOUSEKEEPING)],
         task_routes=ROUTES,
         timezone="UTC",
         enable_utc=True,

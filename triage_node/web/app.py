@@ -61,7 +61,7 @@ def _metrics(health: Health) -> bytes:
         studies.labels(state).set(count)
     processes = Gauge("triage_node_processes", "Live processes by name.", ["name"], registry=registry)
     for process in health.processes:
-        processes.labels(process["name"]).inc()
+        processes.labels(process.name).inc()
     Gauge("triage_node_spool_free_bytes", "Free space for the spool, bytes.", registry=registry).set(health.free_bytes)
     Gauge("triage_node_ready", "1 where every kind of process is alive.", registry=registry).set(health.ready)
     return generate_latest(registry)

@@ -6,27 +6,17 @@ In: the repository and the spool's file system. Out: plain values for the page, 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+
+from triage_node.core.ports import ProcessPulse, StudyRepository
+from triage_node.core.study_state import State
 
 LATE_AFTER = timedelta(seconds=20)
 """A process without a heartbeat for this long counts as gone (heartbeats come every 5 s)."""
 NEEDED = ("scp", "worker", "courier", "beat")
-
-
-class HealthSource(Protocol):
-    """What health needs of the repository."""
-
-    def counts_by_state(self) -> Mapping[str, int]:
-        """Return how many studies stand in each state."""
-        ...
-
-    def processes(self) -> Sequence[Mapping[str, Any]]:
-        """Return the heartbeats: name, host, pid, started_at, last_seen_at, detail."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -35,16 +25,16 @@ class Health:
 
     ready: bool
     missing: tuple[str, ...]
-    processes: tuple[Mapping[str, Any], ...]
-    studies: Mapping[str, int]
+    processes: tuple[ProcessPulse, ...]
+    studies: Mapping[State, int]
     free_bytes: int
     checked_at: datetime
 
 
-def check(source: HealthSource, spool: Path, now: datetime) -> Health:
+def check(source: StudyRepository, spool: Path, now: datetime) -> Health:
     """Return the node's health; ready means that every kind of process has a live heartbeat."""
-    alive = tuple(each for each in source.processes() if now - each["last_seen_at"] <= LATE_AFTER)
-    names = {each["name"] for each in alive}
+    alive = tuple(source.processes(seen_since=now - LATE_AFTER))
+    names = {each.name for each in alive}
     missing = tuple(name for name in NEEDED if name not in names)
     return Health(
         ready=not missing,
