@@ -1,0 +1,161 @@
+"""The port ``core.ports.EvidenceWriter`` on a folder: from a reading to objects on disk, the same ones each time.
+
+In: an order, or a refusal. Out: files ``STUDY/SOP_INSTANCE.dcm`` below one folder, and what they are. Nothing is returned
+that was not read back from the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from triage_node.core.errors import Defect
+from triage_node.core.identifiers import checked_uid
+from triage_node.core.ports import EvidenceObject, EvidenceOrder
+from triage_node.core.reason import Refusal
+from triage_node.core.report import key_slices
+from triage_node.evidence.durable_file import fsync_folder, write_durably
+from triage_node.evidence.key_objects import key_object_selection
+from triage_node.evidence.not_analysed_report import not_analysed_report
+from triage_node.evidence.provenance import NodeIdentity, Provenance, study_time_zone
+from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capture
+from triage_node.evidence.source_series import SourceSeries, read_source_instances, read_source_series
+from triage_node.evidence.structured_report import structured_report
+
+KINDS = ("SR", "SC", "KO")
+
+
+class DicomEvidenceWriter:
+    """Writes structured reports, heatmaps and key object selections.
+
+    Parameters
+    ----------
+    folder
+        Where the objects are kept until every destination has them; made where missing.
+    station_name
+        This node's AE title.
+    software_version
+        Version of triage_node.
+    device_serial_number
+        What tells this installation from others.
+    kinds
+        Which objects are made; a study that is not flagged never gets SC or KO.
+    heatmap_limit
+        At most so many heatmaps a reading, those of the highest probability; None for every flagged slice.
+    time_zone
+        Zone of the study's dates where the source names none; None for this machine's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        station_name: str,
+        software_version: str,
+        device_serial_number: str = "1",
+        kinds: Sequence[str] = KINDS,
+        heatmap_limit: int | None = None,
+        time_zone: tzinfo | None = None,
+    ) -> None:
+        unknown = set(kinds) - set(KINDS)
+        if unknown:
+            raise ValueError(f"kinds of evidence are {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+        self._folder = folder
+        self._node = NodeIdentity(station_name, software_version, device_serial_number)
+        self._kinds = frozenset(kinds)
+        self._heatmap_limit = heatmap_limit
+        self._time_zone = time_zone
+
+    def write(self, order: EvidenceOrder) -> Sequence[EvidenceObject]:
+        """Write the objects of one reading durably and return them; the same order gives the same files.
+
+        Raises
+        ------
+        Defect
+            The finding does not fit the volume, or a file did not read back as it was written.
+        """
+        finding = order.finding
+        if tuple(each.sop_instance_uid for each in finding.slices) != order.volume.sop_instance_uids:
+            raise Defect("the finding's slices are not those of the volume")
+        keys = key_slices(finding)
+        series = read_source_series(order.volume, {*keys.flagged, keys.top})
+        identity = (
+            series.series_instance_uid,
+            str(order.revision),
+            finding.weights_sha256,
+            finding.operating_point,
+            repr(finding.operating_threshold),
+        )
+        model = f"{finding.model_name} {finding.model_version}"[:64]
+        provenance = self._provenance(series, identity, order.classified_at, model)
+        return self._written(self._objects(order, series, provenance), series)
+
+    def write_not_analysed(
+        self, paths: Sequence[Path], refusal: Refusal, *, revision: int, declined_at: datetime
+    ) -> Sequence[EvidenceObject]:
+        """Write a report that says that a series was not read, and why, so that silence is never taken for normal."""
+        if "SR" not in self._kinds:
+            return []
+        series = read_source_instances(paths)
+        identity = (series.series_instance_uid, str(revision), "not analysed", refusal.reason.value)
+        provenance = self._provenance(series, identity, declined_at, None)
+        return self._written([("SR", not_analysed_report(refusal, series, provenance))], series)
+
+    def _provenance(
+        self, series: SourceSeries, identity: tuple[str, ...], when: datetime, model: str | None
+    ) -> Provenance:
+        local = when.astimezone(study_time_zone(series.attributes, self._time_zone))
+        versions = (self._node.software_version, *([] if model is None else [model]))
+        return Provenance(self._node, identity, local, versions)
+
+    def _objects(
+        self, order: EvidenceOrder, series: SourceSeries, provenance: Provenance
+    ) -> Iterator[tuple[str, Dataset]]:
+        finding, revision = order.finding, order.revision
+        if "SR" in self._kinds:
+            earlier = order.predecessor_report
+            predecessor = None if earlier is None else dcmread(earlier, stop_before_pixels=True)
+            yield "SR", structured_report(finding, series, provenance, revision=revision, predecessor=predecessor)
+        if "SC" in self._kinds:
+            source = HeatmapSource(order.volume, finding, order.heatmaps)
+            for number, index in enumerate(self._heatmap_indices(order), start=1):
+                yield "SC", secondary_capture(index, number, source, series, provenance)
+        if "KO" in self._kinds and key_slices(finding).flagged and finding.flagged:
+            yield "KO", key_object_selection(finding, series, provenance, revision=revision)
+
+    def _heatmap_indices(self, order: EvidenceOrder) -> list[int]:
+        """Return the slices to draw, from inferior to superior."""
+        if not order.finding.flagged:
+            return []
+        slices = order.finding.slices
+        drawable = [index for index in key_slices(order.finding).flagged if index in order.heatmaps]
+        strongest = sorted(drawable, key=lambda index: (-slices[index].ich_probability, index))
+        return sorted(strongest[: self._heatmap_limit])
+
+    def _written(
+        self, objects: Iterator[tuple[str, Dataset]] | Sequence[tuple[str, Dataset]], series: SourceSeries
+    ) -> list[EvidenceObject]:
+        folder = self._folder / checked_uid(series.study_instance_uid, "StudyInstanceUID")
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for kind, dataset in objects:
+            path = folder / f"{dataset.SOPInstanceUID}.dcm"
+            write_durably(dataset, path)
+            written.append(
+                EvidenceObject(
+                    kind=kind,
+                    number=int(dataset.InstanceNumber),
+                    sop_class_uid=str(dataset.SOPClassUID),
+                    sop_instance_uid=str(dataset.SOPInstanceUID),
+                    series_instance_uid=str(dataset.SeriesInstanceUID),
+                    study_instance_uid=str(dataset.StudyInstanceUID),
+                    path=path,
+                )
+            )
+        fsync_folder(folder)
+        fsync_folder(self._folder)
+        return written
