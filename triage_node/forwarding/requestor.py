@@ -76,12 +76,13 @@ class Requestor:
         association = self._requested(peer, contexts)
         try:
             yield association
-        except BaseException:
+        except Exception:
             if association.is_established:
                 association.abort()
             raise
-        if association.is_established:
-            association.release()
+        finally:
+            if association.is_established:
+                association.release()
 
     def _requested(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Association:
         connected: list[bool] = []

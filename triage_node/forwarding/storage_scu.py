@@ -87,6 +87,7 @@ class StorageScu:
         outcomes = self._send(peer, [each for each in read if isinstance(each, OutgoingInstance)])
         for each in read:
             yield each if isinstance(each, SendOutcome) else next(outcomes)
+        next(outcomes, None)  # lets the last association be released
 
     def echo(self, peer: PeerAddress) -> None:
         """Verify the peer with C-ECHO (PS3.4 Annex A).
