@@ -27,7 +27,13 @@ def configure(process: str, level: str, log_format: Literal["console", "json"]) 
     level
         Least severe level that is shown; libraries speak from WARNING on.
     """
+
+    def name_process(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        name_process,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -57,4 +63,3 @@ def configure(process: str, level: str, log_format: Literal["console", "json"]) 
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("triage_node").setLevel(level)
-    structlog.contextvars.bind_contextvars(process=process)
