@@ -52,7 +52,7 @@ def attribute(group: Dataset, shared: Dataset, macro: str, keyword: str) -> obje
     for each in (group, shared):
         for item in _items(each, macro):
             try:
-                value = item.get(keyword, None)
+                value: object = item.get(keyword, None)
             except (ValueError, TypeError, OverflowError, KeyError):
                 continue
             if value is not None and value != "":

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders import get_decoder
 from pydicom.uid import UID
 
 from triage_node.assembly.frame_geometry import attribute
@@ -187,6 +187,6 @@ def _hounsfield(stored: npt.NDArray[np.integer], slope: float, intercept: float)
     """Rescale (rows, columns) stored values to int16 HU, clipped to -1024 and above."""
     if slope == 1.0 and intercept == int(intercept) and stored.dtype.itemsize <= 2 and abs(intercept) <= _HIGHEST_HU:
         wide = np.add(stored, np.int32(intercept), dtype=np.int32)
-        return np.clip(wide, _AIR, _HIGHEST_HU, out=wide).astype(np.int16)
+        return wide.clip(_AIR, _HIGHEST_HU, out=wide).astype(np.int16)
     real = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     return np.clip(np.rint(real), _AIR, _HIGHEST_HU).astype(np.int16)

@@ -117,7 +117,8 @@ def expected_count(headers: Sequence[InstanceHeader]) -> int | None:
     >>> expected_count([InstanceHeader("1.2", "1.3", "1.4", "1.5", "1.6", expected_instances=30)])
     30
     """
-    return max((each.expected_instances for each in headers if (each.expected_instances or 0) > 0), default=None)
+    said = [each.expected_instances for each in headers if each.expected_instances is not None]
+    return max((count for count in said if count > 0), default=None)
 
 
 def rank_key(headers: Sequence[InstanceHeader]) -> tuple[int, int, float, int]:
