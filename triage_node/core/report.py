@@ -124,17 +124,15 @@ def key_slices(finding: Finding) -> KeySlices:
 
 
 def subtypes_in_words(codes: Sequence[str]) -> str:
-    """Name subtypes in a sentence's middle.
+    """Name one or more subtypes in a sentence's middle.
 
     Examples
     --------
-    >>> subtypes_in_words(("SDH", "SAH"))
-    'subdural hemorrhage and subarachnoid hemorrhage'
+    >>> subtypes_in_words(("SDH", "EDH", "SAH"))
+    'subdural, epidural and subarachnoid hemorrhage'
     """
-    names = [SUBTYPE_NAMES[code].lower() for code in codes]
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    kinds = [SUBTYPE_NAMES[code].lower().removesuffix(" hemorrhage") for code in codes]
+    return " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1]))) + " hemorrhage"
 
 
 def impression(finding: Finding, revision: int = 1) -> str:

@@ -51,6 +51,8 @@ SOURCE = _sct("260753009", "Source")  # SNOMED CT, TID 1601
 CT_HEAD_WITHOUT_CONTRAST = CodedConcept("30799-1", "LN", "CT Head WO contrast")
 """LOINC; used where the source study carries no procedure code of its own."""
 
+IMAGING_PROCEDURE = _sct("363679005", "Imaging procedure")  # SNOMED CT, CID 100
+
 REPORT_TITLE = _dcm("126000", "Imaging Measurement Report")  # DCM, CID 7021
 IMAGE_LIBRARY = _dcm("111028", "Image Library")  # DCM, TID 1600
 IMAGE_LIBRARY_GROUP = _dcm("126200", "Image Library Group")  # DCM, TID 1600

@@ -1,7 +1,8 @@
-"""Draw one heatmap as a picture that explains itself: colours over the brain window, a scale, captions and the notice.
+"""Draw one heatmap as a picture that explains itself: colours over the brain window, and a footer that says what they are.
 
-In: a slice in HU, its heatmap and the lines to write. Out: RGB. No identifier of a patient is drawn, so that the pixels
-hold none (PS3.15 E.3.1 would have to clean them).
+In: a slice in HU, its heatmap and the lines to write. Out: RGB. Captions, colour scale and notice stand below the slice and
+never on it: blood may lie anywhere under a label. No identifier of a patient is drawn, so that the pixels hold none
+(PS3.15 E.3.1 would have to clean them).
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from triage_node.core.overlay import blended, shown
 _Number = TypeVar("_Number", np.uint8, np.float32)
 
 SMALLEST_SIDE = 512
-"""Pictures are enlarged by a whole factor until text of a readable size fits."""
+"""Slices are enlarged by a whole factor until text of a readable size fits below them."""
 
-_SHADE = (0, 0, 0, 150)
-_WHITE = (255, 255, 255, 255)
-_AMBER = (255, 205, 80, 255)
+_WHITE = (255, 255, 255)
+_SOFT = (205, 205, 205)
+_AMBER = (255, 205, 80)
 _SCALE_GREY = 96
 """Brightness of the brain that the colour scale is blended over, so that its colours are those of the picture."""
 
 
 @dataclass(frozen=True)
 class Captions:
-    """Lines in the upper left corner and below the colour scale, and the notice at the bottom."""
+    """What is written: a headline, lines that are broken where they are too long, and the notice at the very bottom."""
 
+    headline: str
     lines: Sequence[str]
     notice: str
 
@@ -60,15 +62,19 @@ def heatmap_picture(
 
     Returns
     -------
-    (rows, columns, 3) times ``enlargement``, 8-bit RGB
+    (rows + footer, columns, 3), rows and columns times ``enlargement``, 8-bit RGB; the first pixel stays the slice's.
     """
     rows, columns = slice_hu.shape
     factor = enlargement(rows, columns)
-    size = (columns * factor, rows * factor)
-    heat = np.asarray(heatmap, dtype=np.float32)
-    picture = Image.fromarray(blended(_resized(shown(slice_hu), size), _resized(np.nan_to_num(heat), size)))
-    _draw(picture, captions)
-    return np.asarray(picture)
+    width, height = columns * factor, rows * factor
+    heat = np.nan_to_num(np.asarray(heatmap, dtype=np.float32))
+    slice_rgb = blended(_resized(shown(slice_hu), (width, height)), _resized(heat, (width, height)))
+    unit = max(12, round(min(width, height) / 36))
+    lines = _wrapped(captions.lines, _font(unit), width - unit)
+    footer = Image.new("RGB", (width, (len(lines) + 2) * _step(unit) + unit))
+    _draw_captions(footer, Captions(captions.headline, lines, captions.notice), unit)
+    _draw_scale(footer, unit)
+    return np.concatenate([slice_rgb, np.asarray(footer)])
 
 
 def _resized(values: npt.NDArray[_Number], size: tuple[int, int]) -> npt.NDArray[_Number]:
@@ -78,55 +84,57 @@ def _resized(values: npt.NDArray[_Number], size: tuple[int, int]) -> npt.NDArray
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR), dtype=values.dtype)
 
 
-def _draw(picture: Image.Image, captions: Captions) -> None:
-    width, height = picture.size
-    unit = max(12, round(min(width, height) / 36))
-    margin = unit // 2
-    draw = ImageDraw.Draw(picture, "RGBA")
-    _draw_lines(draw, captions.lines, (margin, margin), unit)
-    _draw_scale(picture, draw, unit)
-    font = _font(round(unit * 1.15))
-    text_width = draw.textlength(captions.notice, font)
-    left, top = (width - text_width) / 2, height - margin - unit * 1.4
-    draw.rectangle(
-        (left - margin, top - unit * 0.25, left + text_width + margin, height - margin / 2), fill=(0, 0, 0, 190)
-    )
-    draw.text((left, top), captions.notice, font=font, fill=_AMBER)
+def _step(unit: int) -> int:
+    """Return the distance of two lines (pixels)."""
+    return round(unit * 1.4)
 
 
-def _draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[str], corner: tuple[int, int], unit: int) -> None:
-    left, top = corner
-    font, bold = _font(unit), _font(round(unit * 1.25))
-    for number, line in enumerate(lines):
-        face = bold if number == 0 else font
-        step = round(face.size * 1.3)
-        draw.rectangle((left - 3, top - 1, left + draw.textlength(line, face) + 3, top + step - 2), fill=_SHADE)
-        draw.text((left, top), line, font=face, fill=_WHITE)
-        top += step
+def _wrapped(lines: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break lines at spaces so that each is at most ``width`` pixels wide, as far as words allow."""
+    fitting: list[str] = []
+    for line in lines:
+        current = ""
+        for word in line.split(" "):
+            longer = f"{current} {word}".lstrip()
+            if current and font.getlength(longer) > width:
+                fitting.append(current)
+                current = word
+            else:
+                current = longer
+        fitting.append(current)
+    return fitting
 
 
-def _draw_scale(picture: Image.Image, draw: ImageDraw.ImageDraw, unit: int) -> None:
-    """Draw the colour scale at the right edge: 1 at its top, 0 at its bottom."""
-    width, height = picture.size
-    font = _font(round(unit * 0.9))
-    bar_width, bar_height = unit, height // 3
-    left, top = width - bar_width - unit // 2, (height - bar_height) // 2
-    picture.paste(Image.fromarray(_scale(bar_width, bar_height)), (left, top))
-    draw.rectangle((left - 1, top - 1, left + bar_width, top + bar_height), outline=_WHITE)
-    for value in (1.0, 0.5, 0.0):
-        y = top + round((1.0 - value) * (bar_height - 1))
-        label = f"{value:.1f}"
-        draw.line((left - unit // 3, y, left - 1, y), fill=_WHITE)
-        draw.text((left - unit // 2, y), label, font=font, fill=_WHITE, anchor="rm")
-    label = "Grad-CAM"
-    draw.text((width - unit // 2, top - unit // 2), label, font=font, fill=_WHITE, anchor="rb")
+def _draw_captions(footer: Image.Image, captions: Captions, unit: int) -> None:
+    draw = ImageDraw.Draw(footer)
+    step, margin = _step(unit), unit // 2
+    draw.text((margin, margin), captions.headline, font=_font(round(unit * 1.2)), fill=_WHITE)
+    for number, line in enumerate(captions.lines, start=1):
+        draw.text((margin, margin + number * step), line, font=_font(unit), fill=_SOFT)
+    middle = (footer.width / 2, footer.height - margin)
+    draw.text(middle, captions.notice, font=_font(round(unit * 1.15)), fill=_AMBER, anchor="mb")
+
+
+def _draw_scale(footer: Image.Image, unit: int) -> None:
+    """Draw the colour scale at the upper right: 0 at its left end, 1 at its right."""
+    draw = ImageDraw.Draw(footer)
+    font = _font(round(unit * 0.85))
+    width, height = unit * 9, unit
+    left, top = footer.width - width - unit, unit // 2 + round(unit * 1.1)
+    draw.text((left + width / 2, top - 3), "Grad-CAM, relative", font=font, fill=_SOFT, anchor="mb")
+    footer.paste(Image.fromarray(_scale(width, height)), (left, top))
+    draw.rectangle((left - 1, top - 1, left + width, top + height), outline=_SOFT)
+    for value in (0.0, 0.5, 1.0):
+        x = left + round(value * (width - 1))
+        draw.line((x, top + height, x, top + height + unit // 4), fill=_SOFT)
+        draw.text((x, top + height + unit // 4 + 2), f"{value:.1f}", font=font, fill=_SOFT, anchor="mt")
 
 
 @functools.cache
 def _scale(width: int, height: int) -> npt.NDArray[np.uint8]:
-    values = np.linspace(1.0, 0.0, max(height, 2), dtype=np.float32)
-    column = np.repeat(values[:, np.newaxis], width, axis=1)
-    return blended(np.full(column.shape, _SCALE_GREY, dtype=np.uint8), column)
+    row = np.linspace(0.0, 1.0, max(width, 2), dtype=np.float32)[np.newaxis]
+    values = np.repeat(row, height, axis=0)
+    return blended(np.full(values.shape, _SCALE_GREY, dtype=np.uint8), values)
 
 
 @functools.cache

@@ -8,10 +8,13 @@ Answers to PS3.5 6.2 (value representations) and PS3.3 C.7.1.1, C.7.2.1, C.7.2.2
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import warnings
 
 from pydicom import config
 from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -35,7 +38,6 @@ OPTIONAL = (
     "IssuerOfPatientID",
     "PatientBirthTime",
     "EthnicGroup",
-    "PatientComments",
     "PatientIdentityRemoved",
     "DeidentificationMethod",
     "StudyDescription",
@@ -56,6 +58,9 @@ _CODED_TERMS = {
     "PatientSex": frozenset({"M", "F", "O"}),
     "PatientIdentityRemoved": frozenset({"YES", "NO"}),
 }
+_OFFSET = re.compile(r"[+-][01]\d[0-5]\d")
+_WRITTEN_FORMS = {"DA": re.compile(r"\d{8}"), "TM": re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")}
+"""Readers let the ACR-NEMA forms with dots and colons through, but they may not be written (PS3.5 6.2)."""
 _CLINICAL_TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialSubjectID")
 
 
@@ -68,9 +73,6 @@ def patient_and_study(source: Dataset) -> Dataset:
         Header of any instance of the study; may lack anything but its UIDs.
     """
     attributes = Dataset()
-    character_set = legal_character_set(source)
-    if character_set is not None:
-        attributes.SpecificCharacterSet = character_set
     attributes.StudyInstanceUID = str(source.StudyInstanceUID)
     for keyword in TYPE_2:
         element = legal_element(source, keyword)
@@ -86,7 +88,21 @@ def patient_and_study(source: Dataset) -> Dataset:
     if codes:
         attributes.ProcedureCodeSequence = codes
     _mend_conditions(attributes)
+    character_set = legal_character_set(source) or _character_set_needed(source, attributes)
+    if character_set is not None:
+        attributes.SpecificCharacterSet = character_set
     return attributes
+
+
+def _character_set_needed(source: Dataset, attributes: Dataset) -> str | None:
+    """Name a character set for text beyond ASCII whose source names none that exists.
+
+    Without any, pydicom reads Latin-1: naming that keeps the bytes as they are. With a term that does not exist, what was
+    read is written as UTF-8.
+    """
+    if all(str(element.value).isascii() for element in attributes):
+        return None
+    return "ISO_IR 192" if "SpecificCharacterSet" in source else "ISO_IR 100"
 
 
 def _mend_conditions(attributes: Dataset) -> None:
@@ -122,14 +138,14 @@ def legal_element(source: Dataset, keyword: str) -> DataElement | None:
     """Return one non-empty element as it may be written again, or None."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the source's faults were the sender's to hear of, at arrival
-            element = source[Tag(keyword)] if keyword in source else None
-            value = None if element is None else _single(element.value)
+            warnings.simplefilter("ignore")  # they quote the value: a patient in the log
+            value = _single(source[Tag(keyword)].value) if keyword in source else None
     except Exception:  # a value that pydicom cannot even convert
         return None
-    if element is None or value is None or value == "" or not _is_legal(keyword, element.VR, value):
+    value_representation = dictionary_VR(keyword)
+    if value is None or value == "" or not _is_legal(keyword, value_representation, value):
         return None
-    return DataElement(element.tag, element.VR, value)
+    return DataElement(Tag(keyword), value_representation, value)
 
 
 def _single(value: object) -> object:
@@ -139,18 +155,19 @@ def _single(value: object) -> object:
 
 
 def _is_legal(keyword: str, value_representation: str, value: object) -> bool:
-    if keyword in _CODED_TERMS and value not in _CODED_TERMS[keyword]:
-        return False
     text = str(value)
-    if any(not each.isprintable() and each != "\x1b" for each in text) and keyword != "PatientComments":
+    if isinstance(value, (bytes, Dataset)) or any(unicodedata.category(each) == "Cc" for each in text):
         return False
-    checked = value if isinstance(value, PersonName) else text
+    if keyword in _CODED_TERMS and text not in _CODED_TERMS[keyword]:
+        return False
+    if keyword == "TimezoneOffsetFromUTC" and not _OFFSET.fullmatch(text):
+        return False
     try:
-        validate_value(value_representation, checked, config.RAISE)
+        validate_value(value_representation, value if isinstance(value, PersonName) else text, config.RAISE)
     except ValueError:
         return False
-    # The ACR-NEMA form of a date is let through by readers, but may not be written (PS3.5 6.2).
-    return not (value_representation == "DA" and "." in text) and not (value_representation == "TM" and ":" in text)
+    strict = _WRITTEN_FORMS.get(value_representation)
+    return strict is None or strict.fullmatch(text) is not None
 
 
 def coded_items(source: Dataset, keyword: str) -> list[Dataset]:

@@ -13,7 +13,7 @@ from triage_node.core.report import not_analysed_impression, rows_not_assessed
 from triage_node.evidence import codes
 from triage_node.evidence.provenance import Provenance
 from triage_node.evidence.source_series import SourceSeries
-from triage_node.evidence.structured_report import ReportContent, assembled_report, finding_group
+from triage_node.evidence.structured_report import ReportContent, assembled_report, finding_group, procedures
 
 SERIES_DESCRIPTION = "Triage of intracranial hemorrhage: NOT ANALYSED"
 
@@ -23,5 +23,7 @@ def not_analysed_report(refusal: Refusal, series: SourceSeries, provenance: Prov
     groups = [finding_group(row, series) for row in rows_not_assessed()]
     reason = sr.QualitativeEvaluation(codes.NOT_ANALYSED_REASON, codes.reason_code(refusal.reason))
     groups[0][0].ContentSequence.extend(reason)
-    content = ReportContent(groups, not_analysed_impression(refusal))
+    # A series that was refused may be of any modality: without a code of its own no more is known than that it is imaging.
+    done = procedures(series, codes.IMAGING_PROCEDURE)
+    content = ReportContent(groups, not_analysed_impression(refusal), done)
     return assembled_report(content, series, provenance, SERIES_DESCRIPTION)

@@ -56,9 +56,8 @@ def secondary_capture(
     slice_hu = source.volume.volume_hu[index]
     spacing_mm = source.volume.pixel_spacing_mm
     factor = enlargement(*slice_hu.shape)
-    picture = heatmap_picture(
-        slice_hu, source.heatmaps[index], Captions(caption_lines(index, source, where), NOTICE.upper())
-    )
+    written = captions(index, source, where)
+    picture = heatmap_picture(slice_hu, source.heatmaps[index], written)
     image = hd.sc.SCImage(
         pixel_array=picture,
         photometric_interpretation="RGB",
@@ -76,7 +75,7 @@ def secondary_capture(
     image.BodyPartExamined = "HEAD"
     image.BurnedInAnnotation = "YES"
     image.RecognizableVisualFeatures = "NO"
-    image.ImageComments = "; ".join(caption_lines(index, source, where))[:10240]
+    image.ImageComments = ". ".join([written.headline, *written.lines])
     image.DerivationDescription = f"Gradient-weighted class activation map over the brain window. {NOTICE}."
     image.DerivationCodeSequence = [codes.SALIENCY]
     image.SourceImageSequence = [_source_image(where)]
@@ -86,35 +85,24 @@ def secondary_capture(
     return image
 
 
-def caption_lines(index: int, source: HeatmapSource, where: SourceSlice) -> list[str]:
-    """Return what is written on the picture: the slice's and the series' probabilities, kinds of blood, place."""
+def captions(index: int, source: HeatmapSource, where: SourceSlice) -> Captions:
+    """Return what is written below the slice: its probability and the series', kinds of blood in words, its place."""
     finding = source.finding
     of_slice = finding.slices[index]
-    lines = [
-        f"ICH suspected: {of_slice.ich_probability:.2f} in this slice",
-        f"series {finding.ich_probability:.2f}, operating point {finding.operating_threshold:.2f}",
-    ]
-    if finding.subtypes_present:
-        words = subtypes_in_words(finding.subtypes_present)
-        lines.extend(_wrapped(words[0].upper() + words[1:], 40))
-    elif finding.subtypes is None:
+    lines = [f"Series {finding.ich_probability:.2f}, operating point {finding.operating_threshold:.2f}"]
+    if finding.subtypes is None:
         lines.append("Subtypes not assessed")
+    elif finding.subtypes_present:
+        lines.append(f"Suspected: {subtypes_in_words(finding.subtypes_present)}")
     if of_slice.subtypes is not None:
-        lines.append("slice: " + "  ".join(f"{code} {of_slice.subtypes[code]:.2f}" for code in SUBTYPES))
-    place = f"slice {index + 1} of {len(finding.slices)}, {source.volume.positions_mm[index]:.1f} mm"
+        lines.append("In this slice: " + ", ".join(f"{code} {of_slice.subtypes[code]:.2f}" for code in SUBTYPES))
+    place = (
+        f"Slice {index + 1} of {len(finding.slices)} from inferior, position {source.volume.positions_mm[index]:.1f} mm"
+    )
     if where.instance_number is not None:
         place += f", instance {where.instance_number}"
-    return [*lines, place]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
+    headline = f"Suspected hemorrhage {of_slice.ich_probability:.2f} in this slice"
+    return Captions(headline, [*lines, place], NOTICE.upper())
 
 
 def patient_orientation(plane: SlicePlane) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import highdicom.sr as sr
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from triage_node.core.conformance import CT_IMAGE_STORAGE
 from triage_node.core.finding import Finding
 from triage_node.core.identifiers import derived_uid
 from triage_node.core.report import (
@@ -36,10 +37,11 @@ SERIES_DESCRIPTION = "Triage of intracranial hemorrhage: report"
 
 @dataclass(frozen=True)
 class ReportContent:
-    """What goes into the tree: measurement groups, the impression and what precedes this report."""
+    """What goes into the tree: measurement groups, the impression, the procedures reported, what precedes this report."""
 
     groups: Sequence[sr.MeasurementsAndQualitativeEvaluations]
     impression: str
+    procedures: Sequence[sr.CodedConcept]
     predecessor: Dataset | None = None
 
 
@@ -70,7 +72,8 @@ def structured_report(
         )
         for row in finding_rows(finding)
     ]
-    content = ReportContent(groups, impression(finding, revision), predecessor)
+    done = procedures(series, codes.CT_HEAD_WITHOUT_CONTRAST)
+    content = ReportContent(groups, impression(finding, revision), done, predecessor)
     return assembled_report(content, series, provenance, SERIES_DESCRIPTION)
 
 
@@ -79,6 +82,7 @@ def assembled_report(
 ) -> sr.Comprehensive3DSR:
     """Put the content into a document of the source study."""
     evidence = series.evidence()
+    evidence[0].SOPClassUID = CT_IMAGE_STORAGE  # highdicom looks the first one up, and it may be of a private class
     report = sr.Comprehensive3DSR(
         evidence=evidence,
         content=_tree(content, series, provenance)[0],
@@ -86,20 +90,22 @@ def assembled_report(
         **provenance.equipment(),
         is_complete=True,
         is_final=False,  # a radiologist's report is the definitive one (PS3.3 C.17.2, Preliminary Flag)
-        performed_procedure_codes=[procedure(series)],
+        performed_procedure_codes=content.procedures,
         previous_versions=None if content.predecessor is None else [content.predecessor],
         coding_schemes=[codes.private_scheme()],
         specific_character_set=None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
+    first = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    first.ReferencedSOPClassUID = series.instances[0].sop_class_uid
     provenance.finish(report, series, "Read the images and wrote this report")
     return report
 
 
-def procedure(series: SourceSeries) -> sr.CodedConcept:
-    """Return the procedure as the study codes it, else CT of the head without contrast."""
-    items = series.attributes.get("ProcedureCodeSequence")
-    return sr.CodedConcept.from_dataset(items[0]) if items else codes.CT_HEAD_WITHOUT_CONTRAST
+def procedures(series: SourceSeries, otherwise: sr.CodedConcept) -> list[sr.CodedConcept]:
+    """Return the procedures as the study codes them, else the one given."""
+    items = series.attributes.get("ProcedureCodeSequence") or []
+    return [sr.CodedConcept.from_dataset(item) for item in items] or [otherwise]
 
 
 def finding_group(
@@ -134,7 +140,7 @@ def finding_group(
 def _tree(content: ReportContent, series: SourceSeries, provenance: Provenance) -> sr.MeasurementReport:
     tree = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=provenance.node.observer()),
-        procedure_reported=procedure(series),
+        procedure_reported=content.procedures,
         imaging_measurements=content.groups,
         title=codes.REPORT_TITLE,
     )
@@ -185,8 +191,8 @@ def _key_measurements(row: FindingRow, finding: Finding, series: SourceSeries) -
         return []
     keys = key_slices(finding)
     measurements = [
-        sr.Measurement(codes.SLICES_READ, keys.read_count, codes.SLICES),
-        sr.Measurement(codes.SLICES_FLAGGED, len(keys.flagged), codes.SLICES),
+        _whole(sr.Measurement(codes.SLICES_READ, keys.read_count, codes.SLICES)),
+        _whole(sr.Measurement(codes.SLICES_FLAGGED, len(keys.flagged), codes.SLICES)),
     ]
     for name, index in (
         (codes.FIRST_FLAGGED_SLICE, keys.first),
@@ -194,13 +200,20 @@ def _key_measurements(row: FindingRow, finding: Finding, series: SourceSeries) -
         (codes.TOP_SLICE, keys.top),
     ):
         if index is not None:
-            measurements.append(_on_slice(name, index + 1, codes.SLICES, series.slices[index]))
+            measurements.append(_whole(_on_slice(name, index + 1, codes.SLICES, series.slices[index])))
     top = round(keys.top_probability, 4)
     return [*measurements, _on_slice(codes.TOP_SLICE_PROBABILITY, top, codes.NO_UNITS, series.slices[keys.top])]
 
 
 def _on_slice(name: sr.CodedConcept, value: float, unit: sr.CodedConcept, where: SourceSlice) -> sr.Measurement:
     return sr.Measurement(name, value, unit, referenced_images=[sr.SourceImageForMeasurement(*_reference(where))])
+
+
+def _whole(measurement: sr.Measurement) -> sr.Measurement:
+    """Write a count as 29, not as highdicom's 29.0, which viewers show as it stands."""
+    value = measurement[0].MeasuredValueSequence[0]
+    value.NumericValue = str(int(value.NumericValue))
+    return measurement
 
 
 def _reference(where: SourceSlice) -> tuple[str, str, list[int] | None]:
