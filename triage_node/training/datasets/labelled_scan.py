@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.finding import SUBTYPES
 
 TARGETS = ("any", *SUBTYPES)
@@ -22,8 +23,8 @@ TARGETS = ("any", *SUBTYPES)
 FloatArray = npt.NDArray[np.float32]
 
 
-class DatasetRejected(ValueError):
-    """A data set cannot be used as it lies on disk.
+class DatasetRejected(ConfigurationRejected, ValueError):
+    """A data set or a table made from one cannot be used as it lies on disk.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ class LabelledScan:
     series: str
     source: str
     labels: FloatArray
-    slice_labels: FloatArray | None
-    slice_ids: tuple[str, ...]
+    slice_labels: FloatArray | None = field(repr=False)
+    slice_ids: tuple[str, ...] = field(repr=False)
     reader: Callable[[], ScanVolume] = field(repr=False)
     fold: str | None = None
     label_file: Path = Path()

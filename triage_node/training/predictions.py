@@ -1,0 +1,204 @@
+"""Scores beside labels, the table that training writes and evaluation reads.
+
+One CSV row for each subject and, where wanted, one for each slice::
+
+    subject,slice,fold,any,CPH,IVH,SDH,EDH,SAH,label_any,label_CPH,label_IVH,label_SDH,label_EDH,label_SAH
+
+``slice`` is empty in a subject's own row; slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is
+empty where stage two did not run. Labels are 0 or 1, empty where unknown. ``fold`` names the fold that was held out, empty
+where the model never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can
+tell.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triage_node.training.datasets.label_table import label_of, table_rows
+from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected
+
+LABEL_COLUMNS = tuple(f"label_{target}" for target in TARGETS)
+COLUMNS = ("subject", "slice", "fold", *TARGETS, *LABEL_COLUMNS)
+DECIMALS = 6
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePredictions:
+    """Slices of all subjects, each subject's from inferior to superior.
+
+    Attributes
+    ----------
+    subject_index : (slices,), index into the subjects
+    slice_ids
+        One a slice.
+    scores, labels : (slices, 6) in the order of ``TARGETS``, NaN where there is none
+    """
+
+    subject_index: npt.NDArray[np.intp]
+    slice_ids: tuple[str, ...]
+    scores: FloatArray
+    labels: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One model's scores of some subjects.
+
+    Attributes
+    ----------
+    name
+        What the model is called in tables.
+    subjects, folds
+        One a subject; a fold is empty where none was held out.
+    scores, labels : (subjects, 6) in the order of ``TARGETS``, NaN where there is none
+    slices
+        None where only subjects were scored.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    folds: tuple[str, ...]
+    scores: FloatArray
+    labels: FloatArray
+    slices: SlicePredictions | None = None
+
+    def __post_init__(self) -> None:
+        shape = (len(self.subjects), len(TARGETS))
+        if self.scores.shape != shape or self.labels.shape != shape or len(self.folds) != len(self.subjects):
+            raise ValueError(f"scores and labels are {shape}, not {self.scores.shape} and {self.labels.shape}")
+
+
+@dataclass
+class _Rows:
+    """Rows as they are read."""
+
+    subjects: dict[str, int] = field(default_factory=dict)
+    folds: list[str] = field(default_factory=list)
+    scores: list[list[float]] = field(default_factory=list)
+    labels: list[list[float]] = field(default_factory=list)
+    slice_rows: list[tuple[int, str, str, str, list[float], list[float]]] = field(default_factory=list)
+    slices_seen: set[tuple[str, str]] = field(default_factory=set)
+
+
+def read_predictions(file: Path, name: str | None = None) -> Predictions:
+    """Read a table.
+
+    Parameters
+    ----------
+    file
+        As described above; columns beyond those are ignored.
+    name
+        Of the model; the file's name where None.
+
+    Raises
+    ------
+    DatasetRejected
+        A column is missing, a score lies outside 0 to 1, a label is unknown, a subject or slice occurs twice, a subject
+        is in two folds, or slices have no subject's row.
+    """
+    rows = _Rows()
+    for row, cells in table_rows(file, COLUMNS):
+        _take(rows, file, row, cells)
+    if not rows.subjects:
+        raise DatasetRejected(file, "it has no subject's row", "Write one row with an empty slice for each subject")
+    return Predictions(
+        name=name or file.stem,
+        subjects=tuple(rows.subjects),
+        folds=tuple(rows.folds),
+        scores=np.array(rows.scores, dtype=np.float64),
+        labels=np.array(rows.labels, dtype=np.float64),
+        slices=_slices(rows, file),
+    )
+
+
+def _take(rows: _Rows, file: Path, row: int, cells: Mapping[str, str]) -> None:
+    subject, slice_id, fold = (cells[column].strip() for column in ("subject", "slice", "fold"))
+    if not subject:
+        raise DatasetRejected(file, "the subject is empty", "Name the subject", row)
+    scores = [_score(cells, target, file, row, may_be_empty=target != TARGETS[0]) for target in TARGETS]
+    labels = [label_of(cells, column, file, row, unknown_allowed=True) for column in LABEL_COLUMNS]
+    if labels[0] == 0 and 1.0 in labels[1:]:
+        raise DatasetRejected(file, "a subtype is labelled present where label_any is 0", "Correct the labels", row)
+    if slice_id:
+        if (subject, slice_id) in rows.slices_seen:
+            raise DatasetRejected(file, f"slice {slice_id} of {subject} occurs twice", "Keep one of the rows", row)
+        rows.slices_seen.add((subject, slice_id))
+        rows.slice_rows.append((row, subject, slice_id, fold, scores, labels))
+        return
+    if subject in rows.subjects:
+        problem = f"subject {subject} occurs twice"
+        remedy = "Keep one row a subject: of several scans of a patient evaluate one, or name the patient's scans alike"
+        raise DatasetRejected(file, problem, remedy, row)
+    rows.subjects[subject] = len(rows.subjects)
+    rows.folds.append(fold)
+    rows.scores.append(scores)
+    rows.labels.append(labels)
+
+
+def _score(cells: Mapping[str, str], column: str, file: Path, row: int, may_be_empty: bool) -> float:
+    text = cells[column].strip()
+    if may_be_empty and text.lower() in {"", "nan"}:
+        return float("nan")
+    try:
+        score = float(text)
+    except ValueError:
+        score = float("nan")
+    if not 0.0 <= score <= 1.0:
+        raise DatasetRejected(file, f"{text!r} in column {column} is no score", "Write a number from 0 to 1", row)
+    return score
+
+
+def _slices(rows: _Rows, file: Path) -> SlicePredictions | None:
+    if not rows.slice_rows:
+        return None
+    for row, subject, _, fold, _, _ in rows.slice_rows:
+        if subject not in rows.subjects:
+            problem = f"subject {subject} has slices and no row of its own"
+            raise DatasetRejected(file, problem, "Add the subject's row, with an empty slice", row)
+        expected = rows.folds[rows.subjects[subject]]
+        if fold != expected:
+            problem = f"subject {subject} is in fold {expected or '-'} and in fold {fold or '-'}"
+            raise DatasetRejected(file, problem, "Give all rows of a subject the same fold", row)
+    return SlicePredictions(
+        subject_index=np.array([rows.subjects[each[1]] for each in rows.slice_rows], dtype=np.intp),
+        slice_ids=tuple(each[2] for each in rows.slice_rows),
+        scores=np.array([each[4] for each in rows.slice_rows], dtype=np.float64),
+        labels=np.array([each[5] for each in rows.slice_rows], dtype=np.float64),
+    )
+
+
+def write_predictions(file: Path, predictions: Predictions) -> None:
+    """Write a table that ``read_predictions`` reads back; the file appears whole or not at all."""
+    partial = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            writer.writerows(_table_rows(predictions))
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _table_rows(predictions: Predictions) -> Iterator[list[str]]:
+    slices = predictions.slices
+    for index, (subject, fold) in enumerate(zip(predictions.subjects, predictions.folds, strict=True)):
+        yield [subject, "", fold, *_cells(predictions.scores[index]), *_cells(predictions.labels[index], 0)]
+        if slices is None:
+            continue
+        for each in np.flatnonzero(slices.subject_index == index):
+            numbers = [*_cells(slices.scores[each]), *_cells(slices.labels[each], 0)]
+            yield [subject, slices.slice_ids[each], fold, *numbers]
+
+
+def _cells(values: Sequence[float] | FloatArray, decimals: int = DECIMALS) -> list[str]:
+    return ["" if np.isnan(value) else f"{value:.{decimals}f}" for value in values]
