@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from triage_node.assembly.frame_geometry import attribute
@@ -128,13 +128,13 @@ def _stored(part10: Part10, form: _Format, content: bytes) -> tuple[npt.NDArray[
 def _decompressed(transfer_syntax_uid: str, content: bytes) -> npt.NDArray[np.integer]:
     try:
         decoder = get_decoder(UID(transfer_syntax_uid))
-        stored, _ = decoder.as_array(dcmread(BytesIO(content)), raw=True)
+        stored: npt.NDArray[np.generic] = decoder.as_array(dcmread(BytesIO(content)), raw=True)[0]
     except Exception as error:  # decoders raise whatever the bytes lead them to
         lines = str(error).splitlines() or [""]
         raise UndecodablePixels(f"{transfer_syntax_uid}: {type(error).__name__}: {lines[0][:200]}") from error
     if not np.issubdtype(stored.dtype, np.integer):
         raise UndecodablePixels(f"the pixels decode to {stored.dtype}")
-    return stored
+    return stored.astype(np.dtype(stored.dtype.name), copy=False)
 
 
 def _padded(stored: npt.NDArray[np.integer], values: HeaderValues, form: _Format) -> npt.NDArray[np.bool_] | None:
@@ -186,7 +186,9 @@ def _float(value: object, otherwise: float | None) -> float | None:
 def _hounsfield(stored: npt.NDArray[np.integer], slope: float, intercept: float) -> npt.NDArray[np.int16]:
     """Rescale (rows, columns) stored values to int16 HU, clipped to -1024 and above."""
     if slope == 1.0 and intercept == int(intercept) and stored.dtype.itemsize <= 2 and abs(intercept) <= _HIGHEST_HU:
-        wide = np.add(stored, np.int32(intercept), dtype=np.int32)
-        return wide.clip(_AIR, _HIGHEST_HU, out=wide).astype(np.int16)
-    real = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    return np.clip(np.rint(real), _AIR, _HIGHEST_HU).astype(np.int16)
+        whole: npt.NDArray[np.int32] = np.add(stored, np.int32(intercept), dtype=np.int32)
+        np.clip(whole, _AIR, _HIGHEST_HU, out=whole)
+        return whole.astype(np.int16)
+    real: npt.NDArray[np.float32] = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    np.clip(np.rint(real, out=real), _AIR, _HIGHEST_HU, out=real)
+    return real.astype(np.int16)
