@@ -57,10 +57,10 @@ def positional_scores(labels: FloatArray, patients: npt.NDArray[np.intp]) -> npt
     others_seen = (seen.sum(axis=0) - seen) @ smoothing
     others_bled = (bled.sum(axis=0) - bled) @ smoothing
     overall = float(labels[known].mean()) if known.any() else 0.0
-    curves = (others_bled + PRIOR_SLICES * overall) / (others_seen + PRIOR_SLICES)
-    # Without a patient who bleeds much the others bleed less on the whole: bring all curves to one level, or the baseline
-    # would rank patients by what was left out of them.
-    curves *= overall / np.maximum(curves.mean(axis=1, keepdims=True), 1e-12)
+    # Without a patient who bleeds much the others bleed less on the whole. Only the shape of their curve is used, brought to
+    # one level, or the baseline would rank patients by what was left out of them.
+    level = others_bled.sum(axis=1, keepdims=True) / np.maximum(others_seen.sum(axis=1, keepdims=True), 1e-12)
+    curves = overall * (others_bled / np.maximum(level, 1e-12) + PRIOR_SLICES) / (others_seen + PRIOR_SLICES)
     # Rounded, so that heights that are equal but for the last bit tie.
     return np.asarray(np.round(np.clip(curves, 0.0, 1.0), 9)[index, bins])
 
