@@ -1,12 +1,11 @@
-"""Tables for the terminal: the worklist and one study. Nothing from a dataset is read as markup."""
+"""The worklist as a table for the terminal. Nothing from a dataset is read as markup."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -32,15 +31,25 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
     if row["flagged"]:
         ich.append(" FLAGGED")
     return (
-        Text(row["priority"], style=_PRIORITY_STYLE.get(row["priority"], "")),
+        priority_text(row["priority"]),
         Text(str(row["patient_id"] or "")),
         Text(str(row["accession_number"] or "")),
         Text(str(row.get("study_description") or "")),
-        Text(row["state"], style=_STATE_STYLE.get(row["state"], "")),
+        state_text(row["state"]),
         ich,
         Text(_outcome(row)),
         Text(_waiting(row["received_at"])),
     )
+
+
+def state_text(state: str) -> Text:
+    """Return a state in its colour."""
+    return Text(state, style=_STATE_STYLE.get(state, ""))
+
+
+def priority_text(priority: str) -> Text:
+    """Return a priority in its colour."""
+    return Text(priority, style=_PRIORITY_STYLE.get(priority, ""))
 
 
 def _outcome(row: Mapping[str, Any]) -> str:
@@ -65,38 +74,3 @@ def _waiting(received_at: str | None) -> str:
     minutes, seconds = divmod(max(0, seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
-
-
-def study_page(study: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Lay out one study: its own values, then one table for each list below it."""
-    yield _values_table("Study", study)
-    for name, value in study.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            yield from _list_tables(name, value)
-
-
-def _values_table(title: str, values: Mapping[str, Any]) -> Table:
-    table = Table(title=title, show_header=False, title_justify="left")
-    for name, value in values.items():
-        if not isinstance(value, list | Mapping) and value not in (None, ""):
-            table.add_row(Text(name), Text(str(value)))
-    return table
-
-
-def _list_tables(title: str, items: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """One table for the plain values of the items; lists within them get tables of their own below."""
-    columns = [name for name, value in items[0].items() if not isinstance(value, list | Mapping)]
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for item in items:
-        table.add_row(*(Text("" if item.get(name) is None else _short(item[name])) for name in columns))
-    yield table
-    for item in items:
-        for name, value in item.items():
-            if isinstance(value, list) and value and isinstance(value[0], Mapping):
-                yield from _list_tables(name, value)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,19 +1,28 @@
-"""``worklist`` and ``show``: the results at the terminal."""
+"""The results at the terminal: ``worklist``, ``show``, ``deliveries``; and ``reprocess``."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triage_node.cli import options
+from triage_node.core.study_state import DeliveryState
+
+if TYPE_CHECKING:
+    from triage_node.core.ports import StudyRepository
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(worklist)
     app.command()(show)
+    app.command()(reprocess)
+    deliveries = typer.Typer(help="The outbox: list it, retry what was given up.", no_args_is_help=True)
+    deliveries.command("list")(list_deliveries)
+    deliveries.command("retry")(retry_deliveries)
+    app.add_typer(deliveries, name="deliveries")
 
 
 def worklist(
@@ -46,26 +55,91 @@ def show(
 ) -> None:
     """Print all that is known of one study: series, readings, slices, evidence and deliveries."""
     from triage_node import wiring
-    from triage_node.core.errors import Refused
 
     repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
-    found: Any = repository.study(study)
-    if found is None:
-        matches = [row for row in repository.worklist(limit=100_000) if study in (row["accession_number"], row["patient_id"])]
-        if len(matches) > 1:
-            listed = ", ".join(row["study_instance_uid"] for row in matches[:10])
-            raise Refused(f"{study} names {len(matches)} studies; give a Study Instance UID: {listed}")
-        found = repository.study(matches[0]["study_instance_uid"]) if matches else None
-    if found is None:
-        raise Refused(f"no study has the Study Instance UID, accession number or patient ID {study}")
+    found = repository.study(_study_uid(repository, study)) or {}
     if json_:
         options.print_json(found)
         return
     from rich.console import Console
 
-    from triage_node.cli.tables import study_page
+    from triage_node.cli.study_page import study_page
 
-    console = Console()
-    for part in study_page(found):
-        console.print(part)
-    sys.stdout.flush()
+    Console().print(study_page(found))
+
+
+def _study_uid(repository: StudyRepository, named: str) -> str:
+    """Return the UID of the study that a UID, an accession number or a patient ID names.
+
+    Raises
+    ------
+    Refused
+        It names none, or several.
+    """
+    from triage_node.core.errors import Refused
+
+    if repository.study(named) is not None:
+        return named
+    rows = repository.worklist(limit=1_000_000)
+    matches = [row["study_instance_uid"] for row in rows if named in (row["accession_number"], row["patient_id"])]
+    if len(matches) == 1:
+        return str(matches[0])
+    if matches:
+        raise Refused(f"{named} names {len(matches)} studies; give a Study Instance UID: {', '.join(matches[:10])}")
+    raise Refused(f"no study has the Study Instance UID, accession number or patient ID {named}")
+
+
+def reprocess(
+    study: Annotated[str, typer.Argument(help="Study Instance UID, accession number or patient ID.")],
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Read a study again as its next revision; the running node takes it up within seconds."""
+    from triage_node import wiring
+    from triage_node.core.errors import Refused
+
+    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    uid = _study_uid(repository, study)
+    reopened = repository.reprocess(uid, wiring.SystemClock().now())
+    if not reopened:
+        raise Refused(f"no series of {uid} has ended; there is nothing to read again")
+    sys.stdout.write(f"{len(reopened)} series of {uid} will be read again\n")
+
+
+def list_deliveries(
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows that are printed, newest first.")] = 200,
+    json_: options.AsJson = False,
+) -> None:
+    """Print the outbox: what went where, what is put off and until when, what was given up and why."""
+    from triage_node import wiring
+
+    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    rows = repository.deliveries(state=state, limit=limit)
+    if json_:
+        options.print_json(list(rows))
+        return
+    from rich.console import Console
+
+    from triage_node.cli.study_page import deliveries_table
+
+    Console().print(deliveries_table(rows))
+
+
+def retry_deliveries(
+    study: Annotated[str | None, typer.Argument(help="Only of this study; without it, all that were given up.")] = None,
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Make given-up deliveries due again."""
+    from triage_node import wiring
+
+    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    uid = _study_uid(repository, study) if study else None
+    again = repository.retry_deliveries(wiring.SystemClock().now(), study_instance_uid=uid)
+    sys.stdout.write(f"{again} deliveries are due again\n")
