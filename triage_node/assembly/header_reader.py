@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import mmap
 from pathlib import Path
+from typing import Any
 
 from triage_node.assembly.frame_geometry import FUNCTIONAL_GROUPS, described_frames
 from triage_node.assembly.header_values import HeaderValues
@@ -107,13 +108,15 @@ def read_header(part10: bytes | Path) -> InstanceHeader:
 
 def _header(part10: Part10) -> InstanceHeader:
     values = HeaderValues(part10, _KEYWORDS)
-    found: dict[str, object] = {name: checked_uid(values.text(keyword), keyword) for name, keyword in _UIDS.items()}
+    found: dict[str, Any] = {name: checked_uid(values.text(keyword), keyword) for name, keyword in _UIDS.items()}
     found |= {name: values.text(keyword) for name, keyword in _TEXTS.items()}
     found |= {name: values.number(keyword) for name, keyword in _NUMBERS.items()}
     found |= {name: values.integer(keyword) for name, keyword in _INTEGERS.items()}
     found |= {name: size for name, keyword in _SIZES.items() if (size := values.integer(keyword) or 0) > 0}
     found |= {name: values.numbers(keyword, count) for name, (keyword, count) in _VECTORS.items()}
     found |= described_frames(values.dataset)
+    if len(found.get("frames", ())) != found.get("number_of_frames", 1):
+        found.pop("frames", None)  # not every frame is described: which one lies where cannot be told
     header = InstanceHeader.from_json(
         found
         | {

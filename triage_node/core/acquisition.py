@@ -8,75 +8,48 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from triage_node.core.instance import InstanceHeader
 
-_START, _STOP = r"(?<![a-zäöüéèêàâç])(?:", r")(?![a-zäöüéèêàâç])"
 
-
-def _words(*patterns: str) -> re.Pattern[str]:
+def _words(*lines: str, then: str = "") -> re.Pattern[str]:
     """Compile words that stand alone; digits, underscores and signs may touch them (``HEAD_5.0``, ``CTA1.0``)."""
-    return re.compile(_START + "|".join(patterns) + _STOP)
+    words = "|".join(word for line in lines for word in line.split())
+    return re.compile(rf"(?<![a-zà-ÿ])(?:{words}){then}(?![a-zà-ÿ])")
 
 
-_NO_CONTRAST = _words(
-    r"w\s?/?\s?o(?:ut)?",
-    r"wo\s?iv",
-    r"without",
-    r"non?[\s_-]*(?:iv[\s_-]*)?(?:con|contr|contrast|enhanced|enh|kontrast|ce)",
-    r"non?[\s_-]*c",
-    r"unenhanced",
-    r"ncct",
-    r"nect",
-    r"nativ(?:e|a|o)?",
-    r"plain",
-    r"ohne",
-    r"sans",
-    r"sin",
-    r"senza",
-    r"sem",
-    r"zonder",
-    r"utan",
-    r"uden",
-    r"pre[\s_-]*(?:con|contr|contrast|kontrast|km)",
-    r"c-",
+_NEGATION = _words(
+    r"w\s?/?\s?o(?:ut)? wo\s?iv without unenhanced ncct nect plain pre[\s_-]*(?:con|contr|contrast|kontrast|km) c-",
+    r"non?[\s_-]*(?:iv[\s_-]*)?(?:con|contr|contrast|contraste|enhanced|enh|kontrast|ce) non?[\s_-]*c nativ(?:e|a|o)?",
+    r"ohne sans sin senza sem zonder utan uden",
+    then=r"(?:[\s_-]*(?:iv|i\.v\.))?(?:[\s_-]*(?:con|contr|contrast\w*|kontrast\w*|km|injection))?",
 )
+"""Words that say there was no contrast, with the noun they negate."""
+
 _CONTRAST = _words(
-    r"c\+",
-    r"\+c",
-    r"ce",
-    r"cect",
-    r"cta",
-    r"ctv",
-    r"ctp",
-    r"angio\w*",
-    r"perfusion\w*",
-    r"perf",
-    r"art(?:eriell|eriel|erial)?[\s_-]*phase",
-    r"ven(?:oes|ös|ous)?[\s_-]*phase",
-    r"post[\s_-]*(?:con|contr|contrast|kontrast|km|gd|iv)",
-    r"(?:with|w/?|w|mit|avec|con|com|met|med)[\s_-]*(?:iv[\s_-]*)?(?:con|contr|contrast|contraste|contrasto|kontrast|km|iv)",
-    r"(?:km|kontrast(?:mittel)?|contrast|contraste|contrasto|enhanced)",
-    r"inject\w*",
-    r"bolus(?:[\s_-]*track\w*)?",
+    r"c\+ \+c ce cect cta ctv ctp angio\w* perfusion\w* perf inject\w* bolus(?:[\s_-]*track\w*)?",
+    r"art(?:eriell|eriel|erial)?[\s_-]*phase ven(?:oes|ös|ous)?[\s_-]*phase",
+    r"post[\s_-]*(?:con|contr|contrast|kontrast|km|gd|iv) km kontrast(?:mittel)? contrast[eo]? enhanced",
+    r"(?:with|w/?|mit|avec|con|com|met|med)[\s_-]*(?:iv[\s_-]*)?(?:con|contr|contrast[eo]?|kontrast|km|iv)",
 )
 _NO_AGENT = re.compile(
     r"\s*(?:no|none|non|nil|nein|n|false|0+|without.*|w/?o.*|no[\s_-]contrast.*|nativ\w*|ohne.*|sans.*)?\s*"
 )
 
 _HEAD = _words(
-    r"(?:ct|nc|nect|ncct)?head", r"brain", r"skull", r"crani\w*", r"cerebr\w*", r"kopf", r"sch(?:ä|ae)del\w*", r"hirn\w*",
-    r"gehirn", r"tete", r"tête", r"cran(?:e|io)", r"crâne", r"enc[eé]phal\w*", r"cabeza", r"cabeça", r"testa", r"hoofd", r"hersen\w*",
-    r"hoved", r"huvud", r"hj(?:ä|ae|e)rn\w*", r"stroke", r"neuro\w*", r"trauma[\s_-]*head",
-)  # fmt: skip
+    r"(?:ct|nc|nect|ncct)?head brain skull crani\w* cerebr\w* stroke neuro\w*",
+    r"kopf sch(?:ä|ae)del\w* (?:ge)?hirn\w* t[eê]te cr[aâ]ne cranio enc[eé]phal\w* cabe[zç]a testa",
+    r"hoofd hersen\w* hoved huvud hj(?:ä|ae|e)rn\w*",
+)
 _OTHER_PARTS = _words(
-    r"chest", r"thora\w*", r"lungs?", r"abd\w*", r"abdomen\w*", r"pelvi\w*", r"becken", r"bassin", r"liver", r"leber", r"kidneys?",
-    r"colon\w*", r"heart", r"cardiac", r"coronar\w*", r"aorta\w*", r"neck", r"hals", r"cou", r"cuello", r"collo", r"larynx",
-    r"[ctl][\s_-]?(?:spine|sp|ws)", r"(?:cervical|thoracic|lumbar)[\s_-]*(?:spine)?", r"spine", r"ss?pine", r"hws", r"bws", r"lws", r"rachis",
-    r"wirbels\w*", r"sinus(?:es)?", r"nnh", r"paranasal\w*", r"orbits?", r"orbita\w*", r"fac(?:e|ial)\w*", r"maxill\w*", r"mandib\w*",
-    r"dental\w*", r"temporal[\s_-]*bones?", r"petrous", r"felsenbein\w*", r"iacs?", r"mastoids?", r"shoulder", r"knee", r"foot", r"ankle",
-    r"wrist", r"hand", r"elbow", r"hip", r"extremity", r"arm", r"leg", r"breast", r"whole[\s_-]*body", r"wholebody", r"tap", r"cap",
-)  # fmt: skip
+    r"chest thora\w* lungs? breast heart cardiac coronar\w* aorta\w* abd\w* liver leber kidneys? colon\w* tap cap",
+    r"pelvi\w* becken bassin neck hals cou cuello collo larynx",
+    r"[ctl][\s_-]?(?:spine|sp|ws) (?:cervical|thoracic|lumbar)[\s_-]*(?:spine)? ss?pine hws bws lws rachis wirbels\w*",
+    r"sinus(?:es)? nnh paranasal\w* orbits? orbita\w* fac(?:e|ial)\w* maxill\w* mandib\w* dental\w*",
+    r"temporal[\s_-]*bones? petrous felsenbein\w* iacs? mastoids?",
+    r"shoulder knee foot ankle wrist hand elbow hip extremity arm leg whole[\s_-]*body",
+)
 
 _SOFT_NAMES = {
     "STANDARD",
@@ -117,7 +90,7 @@ _SIEMENS = re.compile(r"[A-Z]{1,2}(\d{2})[A-Z]?(?:\\.*)?")
 _TOSHIBA = re.compile(r"FC(\d{2})\w*(?:\\.*)?")
 _SIEMENS_SHARPEST_SOFT = 49
 _TOSHIBA_SHARP_TENS = (3, 5, 8)
-_BONE_WORDS = _words(r"bone\w*", r"knochen\w*", r"os(?:seux)?", r"oss?e[oa]", r"hueso", r"bot", r"sharp", r"edge")
+_BONE_WORDS = _words(r"bone\w* knochen\w* os(?:seux)? oss?e[oa] hueso bot sharp edge")
 
 
 class Kernel(Enum):
@@ -154,15 +127,7 @@ def contrast_named(header: InstanceHeader) -> str | None:
     """
     if not _NO_AGENT.fullmatch(header.contrast_agent.lower()):
         return "a contrast agent is named"
-    text = (header.series_description or header.protocol_name).lower()
-    # "W/O AND W/ CONTRAST" is contrast; "NON-CONTRAST" is not: what a negation covers is taken out with its noun first.
-    negated = re.compile(
-        _NO_CONTRAST.pattern
-        + r"(?:[\s_-]*(?:iv|i\.v\.))?(?:[\s_-]*(?:con|contr|contrast\w*|kontrast\w*|km|injection))?"
-        + _STOP[1:]
-    )
-    found = _CONTRAST.search(negated.sub(" ", text))
-    return f"the description says {found.group()!r}" if found else None
+    return _contrast_word((header.series_description or header.protocol_name).lower())
 
 
 def body_part(header: InstanceHeader) -> BodyPart | None:
@@ -205,6 +170,14 @@ def kernel(header: InstanceHeader) -> Kernel:
     return Kernel.SHARP if _BONE_WORDS.search(header.series_description.lower()) else Kernel.UNKNOWN
 
 
+@lru_cache(maxsize=256)
+def _contrast_word(text: str) -> str | None:
+    # "W/O AND W/ CONTRAST" is contrast, "NON-CONTRAST" is not: a negation is taken out together with its noun first.
+    found = _CONTRAST.search(_NEGATION.sub(" ", text))
+    return f"the description says {found.group()!r}" if found else None
+
+
+@lru_cache(maxsize=256)
 def _part_named(text: str) -> BodyPart | None:
     head, other = _HEAD.search(text), _OTHER_PARTS.search(text)
     if head and other:

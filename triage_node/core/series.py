@@ -155,12 +155,11 @@ def ordered(instances: Sequence[tuple[InstanceHeader, Path]]) -> list[tuple[Inst
     >>> ordered([])
     []
     """
-    paths = {id(header): path for header, path in instances}
-    members = [header for header in _members([header for header, _ in instances]) if _has_geometry(header)]
+    members = [pair for pair in instances if _instance_refusal(pair[0]) is None and _has_geometry(pair[0])]
     if not members:
         return []
-    in_order = dict.fromkeys(plane.instance for plane in measured_series(members).slices)
-    return [(members[index], paths[id(members[index])]) for index in in_order]
+    stack = measured_series([header for header, _ in members])
+    return [members[index] for index in dict.fromkeys(plane.instance for plane in stack.slices)]
 
 
 def slice_planes(headers: Sequence[InstanceHeader]) -> list[SlicePlane]:

@@ -7,8 +7,8 @@ writes 4.00, 1.08, 7.00 mm), overlapping and thin reconstructions. What must not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from itertools import islice, pairwise
 from statistics import median
 
 from triage_node.core.reason import Reason, Refusal
@@ -88,21 +88,25 @@ def _due_if_hole(index: int, gaps_mm: Sequence[float], thicknesses_mm: Sequence[
     thickness count, because a thick-sliced part beside it may be spaced more widely.
     """
     below, above = thicknesses_mm[index], thicknesses_mm[index + 1]
+    left, right = range(index - 1, -1, -1), range(index + 1, len(gaps_mm))
     alike = [
-        other
-        for other in range(len(gaps_mm))
-        if other != index and below == above and thicknesses_mm[other] == thicknesses_mm[other + 1] == below
+        _nearest(way, gaps_mm, lambda other: thicknesses_mm[other] == thicknesses_mm[other + 1] == below)
+        for way in (left, right)
     ]
-    others = alike or [other for other in range(len(gaps_mm)) if other != index]
-    left = [gaps_mm[other] for other in others if other < index][-_NEIGHBOURS:]
-    right = [gaps_mm[other] for other in others if other > index][:_NEIGHBOURS]
-    sides = [median(side) for side in (left, right) if side]
+    if below != above or not any(alike):
+        alike = [_nearest(way, gaps_mm, lambda _: True) for way in (left, right)]
+    sides = [median(side) for side in alike if side]
     if not sides:
         return None
     due = max(sides)
     if below != above:
         due = max(due, below or 0.0, above or 0.0)
     return due if gaps_mm[index] > MISSING_FACTOR * due else None
+
+
+def _nearest(way: range, gaps_mm: Sequence[float], fits: Callable[[int], bool]) -> list[float]:
+    """Return the first few gaps on the way that fit."""
+    return [gaps_mm[other] for other in islice(filter(fits, way), _NEIGHBOURS)]
 
 
 def _zones(gaps_mm: Sequence[float]) -> list[range]:
