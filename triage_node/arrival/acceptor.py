@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.events import EventHandlerType
+from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
@@ -46,6 +46,7 @@ class BoundedSocket(AssociationSocket):
 
     maximum_pdu_bytes: int = ASSOCIATE_REQUEST_BYTES
     pdu_timeout_s: float = 60.0
+    is_foreign: bool = False
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return ``nr_bytes`` bytes, or fewer where the peer closed the connection.
@@ -55,6 +56,8 @@ class BoundedSocket(AssociationSocket):
         OSError
             Longer than the limit, or slower than the time-out; the state machine then closes the connection.
         """
+        if self.is_foreign:
+            return bytearray()  # as if it had closed: the rest of a web page is nobody's business
         if nr_bytes > self.maximum_pdu_bytes:
             _log.warning("pdu_refused", address=self._peer_address, announced_bytes=nr_bytes)
             raise OSError(f"a PDU of {nr_bytes} bytes was announced, the limit is {self.maximum_pdu_bytes}")
@@ -63,7 +66,7 @@ class BoundedSocket(AssociationSocket):
         if filled < nr_bytes:
             del received[filled:]
         if nr_bytes == _PDU_HEADER_BYTES and filled and received[0] not in PDU_TYPES:
-            # the only place that sees these bytes; a web browser's begin with "GET /"
+            self.is_foreign = True
             _log.warning("not_dicom_received", address=self._peer_address, first_bytes=received.hex())
         return received
 
@@ -74,7 +77,10 @@ class BoundedSocket(AssociationSocket):
             while filled < len(view) and self.socket is not None:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"a PDU took longer than {self.pdu_timeout_s} s")
-                count = self.socket.recv_into(view[filled:])
+                try:
+                    count = self.socket.recv_into(view[filled:])
+                except ConnectionError:  # a reset is an end like any other
+                    count = 0
                 if not count:
                     break
                 filled += count
@@ -83,6 +89,18 @@ class BoundedSocket(AssociationSocket):
     @property
     def _peer_address(self) -> str:
         return str(self.assoc.requestor.address)
+
+
+def abandon_unrequested(event: Event) -> None:
+    """Handle ``EVT_CONN_CLOSE``: end the thread of a connection that closed without an association request.
+
+    pynetdicom would let it wait for the request until the ARTIM time, and count it as an association meanwhile: a load
+    balancer that knocks every second would then fill the node.
+    """
+    association = event.assoc
+    if association.requestor.primitive is None and association.dul.to_user_queue.empty():
+        _log.debug("connection_closed_unrequested", address=str(association.requestor.address))
+        association.dul.to_user_queue.put(None)  # what the waiting thread gets when the time is over
 
 
 class ConnectionHandler(RequestHandler):

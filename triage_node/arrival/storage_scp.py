@@ -8,6 +8,7 @@ identifier in a log line. Answers to PS3.4 Annex A (Verification) and Annex B (S
 
 from __future__ import annotations
 
+import functools
 import ssl
 import threading
 import time
@@ -19,7 +20,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, build_contex
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from triage_node.arrival.acceptor import Acceptor, SharedContexts
+from triage_node.arrival.acceptor import Acceptor, SharedContexts, abandon_unrequested
 from triage_node.arrival.association_register import AssociationRegister, OnEnded, OnOpened, described_peer
 from triage_node.arrival.c_store import CStore, HeaderReader
 from triage_node.arrival.dataset_limit import dataset_bound
@@ -57,6 +58,7 @@ class Limits:
     network_timeout_s: float = 60.0
 
 
+@functools.cache
 def supported_contexts() -> SharedContexts:
     """Return Verification and every standard Storage SOP class, each with the transfer syntaxes that we keep.
 
@@ -183,6 +185,7 @@ class StorageScp:
             (evt.EVT_ESTABLISHED, self._register.opened),
             (evt.EVT_ACSE_SENT, self._register.release_answered),
             (evt.EVT_ABORTED, self._register.aborted),
+            (evt.EVT_CONN_CLOSE, abandon_unrequested),
             (evt.EVT_PDU_RECV, dataset_bound(self._limits.maximum_dataset_bytes)),
             (evt.EVT_C_STORE, self._answer_store),
             (evt.EVT_C_ECHO, self._answer_echo),

@@ -12,15 +12,14 @@ from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.presentation import PresentationContext, build_context
 
 from triage_node.core.errors import Refused
 
 MAXIMUM_CONTEXTS = 128
-CONVERTIBLE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
-"""Proposed together, so that the peer chooses; what it chose is what we encode. Implicit VR is in every proposal of
-uncompressed data, as PS3.5 10.1 requires."""
+EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
+CONVERTIBLE = (EXPLICIT, IMPLICIT)
+Proposal = tuple[str, str]
 
 
 class NotSendable(Refused):
@@ -63,18 +62,16 @@ class OutgoingInstance:
             raise NotSendable(f"{path.name}: File Meta Information cannot be read ({error})") from error
 
 
-def proposals(instance: OutgoingInstance) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the (SOP class, transfer syntaxes) that one instance can go out under, one presentation context each.
+def proposals(instance: OutgoingInstance) -> tuple[Proposal, ...]:
+    """Return the (SOP class, transfer syntax) pairs that one instance can go out under, its own first.
 
-    Compressed pixels go as they are or not at all; Explicit and Implicit VR are turned into one another, and deflated data
-    into both.
+    One presentation context each, so that a peer that takes the file as it is gets it as it is. Compressed pixels go so or
+    not at all; Explicit VR, Implicit VR and deflated data are turned into one another. Implicit VR is in every proposal
+    of uncompressed data, as PS3.5 10.1 requires.
     """
-    syntax = instance.transfer_syntax_uid
-    convertible = (instance.sop_class_uid, tuple(map(str, CONVERTIBLE)))
-    if syntax in CONVERTIBLE:
-        return (convertible,)
-    own = (instance.sop_class_uid, (syntax,))
-    return (own, convertible) if syntax == DeflatedExplicitVRLittleEndian else (own,)
+    own = instance.transfer_syntax_uid
+    others = [syntax for syntax in CONVERTIBLE if syntax != own] if own in (*CONVERTIBLE, DEFLATED) else []
+    return tuple((instance.sop_class_uid, syntax) for syntax in (own, *others))
 
 
 def batches(
@@ -82,7 +79,7 @@ def batches(
 ) -> Iterator[tuple[list[OutgoingInstance], list[PresentationContext]]]:
     """Yield runs of instances, in order, whose contexts fit into one association, with those contexts."""
     run: list[OutgoingInstance] = []
-    needed: dict[tuple[str, tuple[str, ...]], None] = {}  # in order of first need
+    needed: dict[Proposal, None] = {}  # in order of first need
     for instance in instances:
         more = dict.fromkeys(proposals(instance))
         if len(needed | more) > MAXIMUM_CONTEXTS:
@@ -94,5 +91,5 @@ def batches(
         yield run, _built(needed)
 
 
-def _built(needed: dict[tuple[str, tuple[str, ...]], None]) -> list[PresentationContext]:
-    return [build_context(sop_class_uid, list(syntaxes)) for sop_class_uid, syntaxes in needed]
+def _built(needed: dict[Proposal, None]) -> list[PresentationContext]:
+    return [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in needed]
