@@ -5,23 +5,24 @@ In: a seed and wishes. Out: a volume in HU, a bit field of masks and what was dr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from triage_node.core.finding import SUBTYPES
-from triage_node.phantom import mimics
-from triage_node.phantom.brain import Brain, BrainTraits, dural_sheets, paint_brain, tentorium_height
-from triage_node.phantom.face import FaceTraits, bone_thickness, paint_face
-from triage_node.phantom.geometry import FloatArray, HeadGrid, Pose, Scan, blend, smooth_field
+from triage_node.phantom import artefacts, mimics
+from triage_node.phantom.brain import paint_brain
+from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
+from triage_node.phantom.face import bone_thickness, paint_face
+from triage_node.phantom.geometry import FloatArray, HeadGrid, blend
 from triage_node.phantom.hemorrhage import Compartments, LesionPlan, drawn, planned
 from triage_node.phantom.lesion_statistics import drawn_kinds
+from triage_node.phantom.shapes import Space
 from triage_node.phantom.skull import Cavity, cavity
-from triage_node.phantom.ventricles import VentricleSize
+from triage_node.phantom.texture import Texture
+from triage_node.phantom.traits import drawn_brain, drawn_face, drawn_patient, drawn_scan
 
 VISIBLE = 0.4
 """Coverage from which a voxel belongs to a mask."""
@@ -29,10 +30,13 @@ VISIBLE = 0.4
 SHOWN_MM2 = 12.0
 """Area of blood from which a slice is said to show it."""
 
+_HEAD = (-84.0, -112.0, -170.0), (84.0, 104.0, 92.0)
+_BRAIN = (-76.0, -90.0, -112.0), (76.0, 92.0, 80.0)
+
 
 @dataclass(frozen=True)
 class Lesion:
-    """One bleed as drawn: its kind, volume in mL, mean HU and variant of the rule."""
+    """One bleed as drawn: its kind, volume in mL, HU without grain, and the variant of its rule."""
 
     kind: str
     volume_ml: float
@@ -51,6 +55,10 @@ class PhantomHead:
         Bit i is set where ``SUBTYPES[i]`` is.
     pixel_spacing_mm
         (row, column).
+    slice_spacing_mm
+        Between planes, along their normal.
+    tilt_deg
+        Gantry tilt: the posterior edge of the planes is lower where positive.
     mimics
         Negatives that were drawn.
     """
@@ -65,7 +73,7 @@ class PhantomHead:
     age: int
     sex: str
     lesions: tuple[Lesion, ...]
-    mimics: frozenset[str] = field(default_factory=frozenset)
+    mimics: frozenset[str] = frozenset()
 
     @property
     def slice_labels(self) -> npt.NDArray[np.bool_]:
@@ -105,217 +113,171 @@ def make_head(
         Rows and columns.
     slice_spacing_mm, tilt_deg
         Fixed where given, drawn where None.
+
+    Raises
+    ------
+    ValueError
+        A kind is unknown.
     """
     unknown = [kind for kind in kinds or () if kind not in SUBTYPES]
     if unknown:
-        raise ValueError(f"unknown kinds of blood {unknown}; choose from {', '.join(SUBTYPES)}")
+        raise ValueError(f"unknown kinds of blood: {', '.join(unknown)}; choose from {', '.join(SUBTYPES)}")
     rng = np.random.Generator(np.random.PCG64(seed))
     wanted = drawn_kinds(rng) if kinds is None else tuple(kind for kind in SUBTYPES if kind in kinds)
-    age, sex = int(np.clip(rng.normal(52, 22), 16, 97)), "F" if rng.random() < 0.47 else "M"
-    scan, pose, kernel = _drawn_scan(rng, sex, size, slice_spacing_mm, tilt_deg)
-    chosen = mimics.drawn_mimics(rng, age)
-    grid = HeadGrid(scan, pose)
-    hollow = cavity(grid, grid.sampled(smooth_field(rng, 30.0)) * 1.6)
-    face = _drawn_face(rng)
-    bone_mm = bone_thickness(grid, face)
-    hu, _ = paint_face(grid, hollow, bone_mm, face, rng)
-    traits = _drawn_brain(rng, age, "dense_sinus" in chosen)
+    patient = drawn_patient(rng)
+    scan, pose, kernel = drawn_scan(rng, patient, size, slice_spacing_mm, tilt_deg)
+    chosen = mimics.drawn_mimics(rng, patient.age)
+    texture = Texture(rng)
+    whole = HeadGrid(scan, pose)
+    box = whole.box(*_HEAD)
+    grid = whole.part(box)
+    hollow = cavity(grid, 1.3 * texture.read(grid, 32.0))
 
-    plans = _early_plans(rng, wanted, grid, hollow)
-    where = _moved(grid, plans, age)
-    brain_hu, brain = paint_brain(grid, where, hollow, traits, rng)
-    mimics.calcify(brain_hu, grid, where, brain.falx, chosen, rng)
-    if "old_infarct" in chosen:
-        mimics.infarct(brain_hu, grid, where, traits.csf_hu, rng)
-    space = _compartments(grid, brain)
-    masks, lesions = _bleed(brain_hu, space, wanted, plans, rng)
-    blend(hu, grid.coverage(hollow.depth_mm), brain_hu)
-    masks[hollow.depth_mm < 0.0] = 0
+    hu, outer, bone_mm = _outside(grid, hollow, rng, texture)
+    brain_hu, brain_masks, lesions = _inside(grid, hollow, wanted, patient.age, chosen, rng, texture)
+    brain_box = grid.box(*_BRAIN)
+    blend(hu[brain_box], grid.coverage(hollow.depth_mm)[brain_box], brain_hu)
+    masks = np.zeros(whole.shape, dtype=np.uint8)
+    masks[box][brain_box] = np.where(hollow.depth_mm[brain_box] > 0, brain_masks, 0)
     if "scalp_swelling" in chosen:
-        mimics.swell_scalp(hu, grid, hollow.dome_mm + bone_mm, rng)
+        mimics.swell_scalp(hu, grid, outer, rng)
     if "fracture" in chosen:
-        mimics.fracture(hu, grid, hollow.depth_mm, bone_mm, rng)
-    _scanned(hu, grid, hollow, scan, kernel, chosen, rng)
+        mimics.fracture(hu, grid, hollow.depth_mm, bone_mm, rng, texture)
+    _disturb(hu, grid, hollow, chosen, rng)
+
+    volume = np.repeat(artefacts.head_holder(rng, size, scan.pixel_spacing_mm)[None], scan.slices, axis=0)
+    part = volume[box]
+    np.maximum(part, hu, out=part)
+    volume[box] = artefacts.reconstructed(part, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
     return PhantomHead(
-        np.clip(np.rint(hu), -1024, 3071).astype(np.int16),
-        masks,
-        (scan.pixel_spacing_mm,) * 2,
-        scan.slice_spacing_mm,
-        scan.thickness_mm,
-        scan.tilt_deg,
-        kernel,
-        age,
-        sex,
-        lesions,
-        chosen,
+        volume_hu=np.clip(np.rint(volume), -1024, 3071).astype(np.int16),
+        masks=masks,
+        pixel_spacing_mm=(scan.pixel_spacing_mm, scan.pixel_spacing_mm),
+        slice_spacing_mm=scan.slice_spacing_mm,
+        thickness_mm=scan.thickness_mm,
+        tilt_deg=scan.tilt_deg,
+        kernel=kernel,
+        age=patient.age,
+        sex=patient.sex,
+        lesions=lesions,
+        mimics=chosen,
     )
 
 
-def _drawn_scan(
-    rng: np.random.Generator, sex: str, size: int, slice_spacing_mm: float | None, tilt_deg: float | None
-) -> tuple[Scan, Pose, str]:
-    spacing = float(
-        rng.choice([5.0, 5.0, 5.0, 4.8, 4.0, 3.0, 2.5, 1.25], p=[0.25, 0.25, 0.2, 0.1, 0.08, 0.06, 0.04, 0.02])
-    )
-    tilt = 0.0 if rng.random() < 0.6 else float(rng.uniform(5, 22))
-    kernel = str(rng.choice(["soft", "standard", "sharp"], p=[0.3, 0.6, 0.1]))
-    spacing = slice_spacing_mm or spacing
-    tilt = tilt if tilt_deg is None else tilt_deg
-    build = 1.0 if sex == "M" else 0.965
-    scale = tuple(float(each) for each in np.clip(rng.normal(build, [0.035, 0.04, 0.035]), 0.85, 1.12))
-    pose = Pose(
-        float(rng.normal(0, 5)),
-        float(rng.normal(0, 2.5)),
-        float(rng.normal(0, 6)) - 0.7 * tilt,
-        (scale[0], scale[1], scale[2]),
-    )
-    first = float(rng.normal(-72, 8))
-    last = 80.0 * scale[2] + float(rng.uniform(-2, 8))
-    slices = max(int((last - first) / (spacing / math.cos(math.radians(tilt)))) + 1, 12)
-    center = (float(rng.normal(0, 5)), float(rng.normal(-3, 7)))
-    field_mm = float(np.clip(rng.normal(236, 11), 215, 260))
-    scan = Scan(slices, size, field_mm / size, spacing, spacing, tilt, first, center)
-    return scan, pose, kernel
+def _outside(
+    grid: HeadGrid, hollow: Cavity, rng: np.random.Generator, texture: Texture
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """HU outside the cavity, depth below the outer table (mm) and thickness of the vault (mm)."""
+    traits = drawn_face(rng)
+    bone_mm = bone_thickness(grid, traits)
+    return paint_face(grid, hollow, bone_mm, traits, texture), hollow.dome_mm + bone_mm, bone_mm
 
 
-def _drawn_face(rng: np.random.Generator) -> FaceTraits:
-    return FaceTraits(
-        float(rng.uniform(5.0, 8.5)),
-        float(rng.uniform(3.5, 7.5)),
-        float(rng.uniform(1250, 1750)),
-        float(rng.uniform(450, 950)),
-        float(rng.uniform(0.4, 1.4)),
-        float(rng.uniform(0.2, 1.1)),
-    )
+def _inside(
+    head: HeadGrid,
+    hollow: Cavity,
+    wanted: tuple[str, ...],
+    age: int,
+    chosen: frozenset[str],
+    rng: np.random.Generator,
+    texture: Texture,
+) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
+    """HU inside the cavity, masks and bleeds in the box of the brain."""
+    box = head.box(*_BRAIN)
+    grid = head.part(box)
+    cropped = Cavity(hollow.depth_mm[box], hollow.dome_mm[box], hollow.above_base_mm[box])
+    traits = drawn_brain(rng, age, "dense_sinus" in chosen)
+    plans = _pushing_plans(rng, wanted, grid, cropped)
+    space = _bent(grid, plans, age, texture)
+    hu, compartments = paint_brain(space, cropped, traits, texture)
+    mimics.calcify(hu, space, compartments.falx_mm, chosen, rng, texture)
+    if "old_infarct" in chosen:
+        mimics.infarct(hu, space, traits.csf_hu, rng, texture)
+    late = (planned(rng, kind, compartments) for kind in ("SAH", "IVH") if kind in wanted)
+    plans += [plan for plan in late if plan is not None]
+    masks = np.zeros(hu.shape, dtype=np.uint8)
+    lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
+    return hu, masks, lesions
 
 
-def _drawn_brain(rng: np.random.Generator, age: int, dense_sinus: bool) -> BrainTraits:
-    atrophy = float(np.clip((age - 35) / 45 + rng.normal(0, 0.35), -0.4, 1.6))
-    white = float(rng.uniform(24.5, 30.0))
-    widen = 0.6 + 1.6 * atrophy
-    ventricles = VentricleSize(
-        widen + float(rng.normal(0, 0.6)),
-        widen + float(rng.normal(0, 0.6)),
-        max(1.2 + 1.6 * atrophy, 0.6),
-        float(rng.uniform(0.9, 1.1)),
-    )
-    return BrainTraits(
-        white,
-        white + float(rng.uniform(7.5, 10.5)),
-        float(rng.uniform(4, 12)),
-        max(0.7 + 1.1 * atrophy, 0.15),
-        float(np.clip(0.55 + 0.55 * atrophy + rng.normal(0, 0.1), 0.12, 1.8)),
-        float(np.clip(0.8 + 1.1 * atrophy, 0.4, 3.5)),
-        ventricles,
-        float(rng.uniform(42, 54)),
-        float(rng.uniform(58, 76) if dense_sinus else rng.uniform(44, 58)),
-        float(np.clip(rng.normal(0, 2) + 5 * (atrophy - 0.5), 0, 9)),
-    )
-
-
-def _early_plans(rng: np.random.Generator, wanted: tuple[str, ...], grid: HeadGrid, hollow: Cavity) -> list[LesionPlan]:
+def _pushing_plans(
+    rng: np.random.Generator, wanted: tuple[str, ...], grid: HeadGrid, hollow: Cavity
+) -> list[LesionPlan]:
     """Plan the bleeds that push the brain, before the brain is drawn."""
-    early = [kind for kind in ("CPH", "SDH", "EDH") if kind in wanted]
-    if not early:
+    kinds = [kind for kind in ("CPH", "SDH", "EDH") if kind in wanted]
+    if "CPH" in kinds and rng.random() < 0.25:
+        kinds.append("CPH")
+    if not kinds:
         return []
-    tent = grid.z - tentorium_height(grid.x, grid.y)
-    falx, tentorium = dural_sheets(grid.x, grid.y, grid.z, grid.x, tent)
-    nothing = np.zeros(grid.shape, dtype=np.float32)
-    tent_known = np.where((grid.y > -5) | (hollow.dome_mm < 0), tent, np.float32(40.0))
-    rough = Compartments(grid, hollow.depth_mm, grid.x, tent_known, nothing, nothing, np.minimum(falx, tentorium))
-    plans = [planned(rng, kind, rough) for kind in early]
-    if "CPH" in wanted and rng.random() < 0.25:
-        plans.append(planned(rng, "CPH", rough))
-    return [plan for plan in plans if plan is not None]
+    m, tent = np.abs(grid.x), grid.z - tentorium_height(grid.x, grid.y)
+    callosal = callosal_depth(grid.y, grid.z)
+    dry = np.zeros(grid.shape, dtype=np.float32)
+    tentorium_mm = tentorium_distance(m, grid.y, tent)
+    above = np.where(grid.y > -5, tent, np.float32(40.0))
+    rough = Compartments(grid, hollow.depth_mm, grid.x, above, dry, dry, falx_distance(m, callosal, tent), tentorium_mm)
+    return [plan for plan in (planned(rng, kind, rough) for kind in kinds) if plan is not None]
 
 
-def _moved(grid: HeadGrid, plans: list[LesionPlan], age: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Brain coordinates after mass effect: tissue moves away from the bleed, across the midline."""
-    x, y, z = grid.x, grid.y, grid.z
+def _bent(grid: HeadGrid, plans: list[LesionPlan], age: int, texture: Texture) -> Space:
+    """Brain coordinates: bent a little everywhere, and pushed across the midline by large bleeds."""
+    x = grid.x + 1.8 * texture.read(grid, 15.0)
+    y = grid.y + 2.2 * texture.read(grid, 15.0)
+    z = grid.z + 1.8 * texture.read(grid, 15.0)
     room = 1.3 - 0.6 * min(max(age - 30, 0) / 60, 1.0)
+    pushed = 0.0
     for plan in plans:
         if plan.volume_ml < 4:
             continue
         push = min(0.13 * plan.volume_ml * room, 11.0)
-        away2 = ((grid.y - plan.center_mm[1]) / 60) ** 2 + ((grid.z - plan.center_mm[2]) / 45) ** 2
-        fade = np.exp(-away2) / (1.0 + np.square((grid.x - 0.6 * plan.center_mm[0]) / 55.0))
-        x = x + np.asarray(np.sign(plan.center_mm[0]) * push * fade, dtype=np.float32)
-    return x, y, z
-
-
-def _compartments(grid: HeadGrid, brain: Brain) -> Compartments:
-    return Compartments(
-        grid, brain.depth_mm, brain.midline_mm, brain.tentorium_mm, brain.csf, brain.ventricle, brain.sheet_mm
-    )
+        cx, cy, cz = plan.center_mm
+        away2 = np.square((grid.y - cy) / 60) + np.square((grid.z - cz) / 45)
+        fade = np.exp(-away2) / (1.0 + np.square((grid.x - 0.6 * cx) / 55.0))
+        x += np.float32(np.sign(cx) * push) * fade
+        pushed += push
+    return Space(grid, x, y, z, 5.0 + pushed)
 
 
 def _bleed(
-    hu: FloatArray, space: Compartments, wanted: tuple[str, ...], plans: list[LesionPlan], rng: np.random.Generator
-) -> tuple[npt.NDArray[np.uint8], tuple[Lesion, ...]]:
-    """Draw all bleeds into the brain, in place; give masks and what was drawn."""
-    masks = np.zeros(hu.shape, dtype=np.uint8)
-    lesions = []
-    late = [planned(rng, kind, space) for kind in ("SAH", "IVH") if kind in wanted]
-    for plan in plans + [each for each in late if each is not None]:
-        bleed = drawn(rng, plan, space)
-        part = hu[bleed.box]
-        if plan.kind == "CPH":
-            _swell(part, space, plan, bleed.box, rng)
-        blend(part, bleed.amount, bleed.value_hu)
-        shown = bleed.amount > VISIBLE
-        masks[bleed.box] |= (shown << SUBTYPES.index(plan.kind)).astype(np.uint8)
-        held = float(bleed.amount.sum()) * space.grid.voxel_ml
-        lesions.append(Lesion(plan.kind, held, plan.hu, plan.variant))
-    return masks, tuple(lesions)
-
-
-def _swell(
-    part: FloatArray, space: Compartments, plan: LesionPlan, box: tuple[slice, slice, slice], rng: np.random.Generator
-) -> None:
-    """Draw oedema of 10 to 25 HU around a parenchymal bleed, in place."""
-    if rng.random() < 0.25:
-        return
-    radius = (3 * plan.volume_ml / (4 * math.pi)) ** (1 / 3) * 10
-    grid = space.grid.part(box)
-    distance2 = sum(
-        (axis - np.float32(at)) ** 2 for axis, at in zip((grid.x, grid.y, grid.z), plan.center_mm, strict=True)
-    )
-    width = float(rng.uniform(2.0, 4.0 + 0.35 * radius))
-    ragged = radius + width * (1.0 + 0.5 * grid.sampled(smooth_field(rng, 7.0)))
-    amount = np.clip((ragged - np.sqrt(distance2)) / 4.0, 0.0, 0.85) * np.clip(space.depth_mm[box] - 1.0, 0.0, 1.0)
-    blend(part, np.asarray(amount, dtype=np.float32), float(rng.uniform(14, 24)))
-
-
-def _scanned(
     hu: FloatArray,
-    grid: HeadGrid,
-    hollow: Cavity,
-    scan: Scan,
-    kernel: str,
-    chosen: frozenset[str],
+    masks: npt.NDArray[np.uint8],
+    plan: LesionPlan,
+    where: Compartments,
     rng: np.random.Generator,
-) -> None:
-    """Add what the scanner adds, in place: artefacts, blur and grain."""
+    texture: Texture,
+) -> Lesion:
+    """Draw one bleed into HU and masks, in place."""
+    bleed = drawn(rng, plan, where, texture)
+    part = hu[bleed.box]
+    if plan.kind == "CPH" and rng.random() < 0.75:
+        oedema = oedema_amount(rng, plan, where, bleed.box, texture)
+        blend(part, oedema, float(rng.uniform(14, 24)))
+    blend(part, bleed.amount, bleed.value_hu)
+    masks[bleed.box] |= ((bleed.amount > VISIBLE) << SUBTYPES.index(plan.kind)).astype(np.uint8)
+    return Lesion(plan.kind, float(bleed.amount.sum()) * where.grid.voxel_ml, plan.hu, plan.variant)
+
+
+def oedema_amount(
+    rng: np.random.Generator, plan: LesionPlan, where: Compartments, box: tuple[slice, slice, slice], texture: Texture
+) -> FloatArray:
+    """How much of each voxel is swollen tissue around a parenchymal bleed, 0 to 1."""
+    grid = where.grid.part(box)
+    axes = zip((grid.x, grid.y, grid.z), plan.center_mm, strict=True)
+    distance = np.sqrt(sum(np.square(axis - np.float32(at)) for axis, at in axes))
+    width = float(rng.uniform(2.0, 4.0 + 0.35 * plan.radius_mm))
+    ragged = plan.radius_mm + width * (1.0 + 0.5 * texture.read(grid, 7.0))
+    amount = np.clip((ragged - distance) / 4.0, 0.0, 0.85) * np.clip(where.depth_mm[box] - 1.0, 0.0, 1.0)
+    return np.asarray(amount * (1.0 - where.ventricle[box]), dtype=np.float32)
+
+
+def _disturb(hu: FloatArray, grid: HeadGrid, hollow: Cavity, chosen: frozenset[str], rng: np.random.Generator) -> None:
+    """Add the artefacts that were chosen, in place."""
     if "beam_hardening" in chosen:
-        mimics.beam_hardening(hu, grid, float(rng.uniform(3, 14)))
+        artefacts.beam_hardening(hu, grid, float(rng.uniform(3, 14)))
     if "streaks" in chosen:
         first = int(rng.integers(0, max(len(hu) // 3, 1)))
-        middle = (scan.size * float(rng.uniform(0.4, 0.6)), scan.size * float(rng.uniform(0.2, 0.8)))
-        mimics.streaks(hu, rng, range(first, min(first + 4, len(hu))), middle, float(rng.uniform(2, 7)))
+        middle = (hu.shape[1] * float(rng.uniform(0.4, 0.6)), hu.shape[2] * float(rng.uniform(0.2, 0.8)))
+        artefacts.streaks(hu, rng, range(first, min(first + 4, len(hu))), middle, float(rng.uniform(2, 7)))
     if "metal" in chosen:
-        mimics.metal(hu, rng, hollow.depth_mm, grid)
+        artefacts.metal(hu, rng, hollow.depth_mm, grid.pixel_mm)
     if "motion" in chosen:
-        mimics.motion(hu, rng, grid.pixel_mm)
-    blur_mm = {"soft": 0.75, "standard": 0.6, "sharp": 0.35}[kernel]
-    grain_mm = {"soft": 0.75, "standard": 0.6, "sharp": 0.4}[kernel]
-    level_hu = {"soft": 3.2, "standard": 4.0, "sharp": 6.5}[kernel] * float(rng.uniform(0.8, 1.25))
-    level_hu *= min((5.0 / scan.thickness_mm) ** 0.35, 1.6)
-    pixel = grid.pixel_mm
-    hu[:] = ndimage.gaussian_filter(hu, (0, blur_mm / pixel, blur_mm / pixel), truncate=3.0)
-    white = rng.standard_normal(hu.shape, dtype=np.float32)
-    sigma = max(grain_mm / pixel, 0.3)
-    grain = ndimage.gaussian_filter(white, (0, sigma, sigma), truncate=3.0)
-    spot_mm2 = 4 * math.pi * grain_mm**2
-    level_hu *= math.sqrt((spot_mm2 + 0.46**2) / (spot_mm2 + pixel**2))
-    grain *= level_hu / float(grain[:1].std())
-    hu += grain
+        artefacts.motion(hu, rng, grid.pixel_mm)

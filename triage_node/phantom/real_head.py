@@ -17,10 +17,14 @@ from triage_node.phantom.geometry import FloatArray, HeadGrid, Pose, Scan, blend
 from triage_node.phantom.head import VISIBLE, Lesion
 from triage_node.phantom.hemorrhage import Compartments, LesionPlan, drawn, planned
 from triage_node.phantom.lesion_statistics import drawn_kinds
+from triage_node.phantom.texture import Texture
 
 BONE_HU = 250.0
-_WORK_MM = 1.8
+SMALLEST_CAVITY_MM2 = 5000.0
+_WORK_MM = 1.4
 """In-plane spacing at which compartments are searched for."""
+_NECK_MM = 2.8
+"""Half width of the bridges of tissue that do not count as a way out of the skull."""
 
 
 class NoCavityFound(ValueError):
@@ -62,22 +66,20 @@ def paste_blood(
     space = compartments or find_compartments(volume_hu, pixel_spacing_mm, slice_spacing_mm)
     hu = np.array(volume_hu, dtype=np.float32)
     grain = _grain(hu, space.grid.pixel_mm)
+    texture = Texture(rng)
     masks = np.zeros(hu.shape, dtype=np.uint8)
     lesions = []
-    center = None
     for kind in wanted:
         plan = planned(rng, kind, space)
         if plan is None:
             continue
-        bleed = drawn(rng, plan, space)
+        bleed = drawn(rng, plan, space, texture)
         part = hu[bleed.box]
         target = bleed.value_hu + grain[bleed.box]
         blend(part, bleed.amount, np.maximum(target, part - 4.0))
         shown = bleed.amount > VISIBLE
         masks[bleed.box] |= (shown << SUBTYPES.index(kind)).astype(np.uint8)
         lesions.append(Lesion(kind, float(bleed.amount.sum()) * space.grid.voxel_ml, plan.hu, plan.variant))
-        del center
-        center = plan.center_mm
     return np.clip(np.rint(hu), -1024, 3071).astype(np.int16), masks, tuple(lesions)
 
 
@@ -94,7 +96,7 @@ def find_compartments(
     hu = np.asarray(volume_hu, dtype=np.float32)
     pixel = float(pixel_spacing_mm[0])
     step = max(1, round(_WORK_MM / pixel))
-    coarse = hu[:, ::step, ::step]
+    coarse = ndimage.uniform_filter(hu, (0, step, step))[:, ::step, ::step]
     cavity = _cavity(coarse, pixel * step)
     spacing = (slice_spacing_mm, pixel * step, pixel * step)
     depth_coarse = _signed_depth(cavity, spacing)
@@ -121,37 +123,68 @@ def find_compartments(
         csf.astype(np.float32),
         ventricle.astype(np.float32),
         falx.astype(np.float32),
+        np.full(hu.shape, 40.0, dtype=np.float32),
     )
 
 
 def _cavity(coarse: FloatArray, pixel_mm: float) -> npt.NDArray[np.bool_]:
-    """The inside of the skull on the coarse grid: what bone encloses, slice by slice, from the widest outward."""
+    """The inside of the skull on the coarse grid: soft tissue with bone around it, from the widest slice outward."""
     bone = coarse > BONE_HU
-    reach = max(1, round(5.0 / pixel_mm))
-    disk = np.hypot(*np.ogrid[-reach : reach + 1, -reach : reach + 1]) <= reach
-    inside = np.zeros(bone.shape, dtype=bool)
-    for at, plane in enumerate(bone):
-        closed = ndimage.binary_closing(np.pad(plane, reach), disk)[reach:-reach, reach:-reach]
-        hollow = ndimage.binary_fill_holes(closed) & ~plane
-        hollow &= (coarse[at] > -60) & (coarse[at] < 150)
-        label, count = ndimage.label(ndimage.binary_opening(hollow, iterations=2))
-        if count:
-            sizes = np.bincount(label.ravel())[1:]
-            inside[at] = label == int(np.argmax(sizes)) + 1
-    areas = inside.sum(axis=(1, 2)) * pixel_mm**2
-    if areas.max(initial=0.0) < 5000.0:
-        raise NoCavityFound("no slice has a closed skull of at least 50 square centimetres")
+    reach = max(1, round(_NECK_MM / pixel_mm))
+    disk = np.hypot(*np.ogrid[-reach : reach + 1, -reach : reach + 1]) <= reach + 0.3
+    labels = [_enclosed(plane, hard, disk, pixel_mm) for plane, hard in zip(coarse, bone, strict=True)]
+    areas = np.array([_largest_area(label) for label in labels]) * pixel_mm**2
+    if areas.max(initial=0.0) < SMALLEST_CAVITY_MM2:
+        raise NoCavityFound("no slice has a closed skull around at least 50 square centimetres")
     widest = int(np.argmax(areas))
-    kept = np.zeros_like(inside)
-    for order in (range(widest, len(inside)), range(widest - 1, -1, -1)):
-        before = inside[widest]
+    kept = np.zeros(coarse.shape, dtype=bool)
+    sizes = np.bincount(labels[widest].ravel())
+    sizes[0] = 0
+    kept[widest] = labels[widest] == int(np.argmax(sizes))
+    for order in (range(widest + 1, len(coarse)), range(widest - 1, -1, -1)):
+        before = kept[widest]
         for at in order:
-            enough = areas[at] > (0.0 if at > widest else 0.42 * areas[widest])
-            if not enough or not (inside[at] & before).sum() > 0.5 * inside[at].sum():
+            kept[at] = _continued(labels[at], before)
+            if not kept[at].any():
                 break
-            kept[at] = ndimage.binary_fill_holes(ndimage.binary_dilation(inside[at], iterations=1) & ~bone[at])
-            before = inside[at]
+            before = kept[at]
+    for at, plane in enumerate(kept):
+        kept[at] = ndimage.binary_fill_holes(ndimage.binary_dilation(plane, iterations=1)) & ~bone[at]
     return kept
+
+
+def _enclosed(
+    plane_hu: FloatArray, bone: npt.NDArray[np.bool_], disk: npt.NDArray[np.bool_], pixel_mm: float
+) -> npt.NDArray[np.int32]:
+    """Label the pieces of soft tissue in one slice that bone surrounds; 0 elsewhere."""
+    soft = (plane_hu > -15) & (plane_hu < 110)
+    core = ndimage.binary_erosion(soft, disk)
+    label, count = ndimage.label(core)
+    if not count:
+        return np.zeros(soft.shape, dtype=np.int32)
+    near_bone = ndimage.distance_transform_edt(~bone) * pixel_mm < _NECK_MM + 5.0
+    shell = ndimage.grey_dilation(label, size=(3, 3)) * (label == 0)
+    around = np.bincount(shell.ravel(), minlength=count + 1)
+    guarded = np.bincount(shell[near_bone].ravel(), minlength=count + 1)
+    large = np.bincount(label.ravel(), minlength=count + 1) * pixel_mm**2 > 60.0
+    good = large & (guarded >= 0.8 * np.maximum(around, 1))
+    good[0] = False
+    label = np.where(good[label], label, 0)
+    grown = ndimage.grey_dilation(label, footprint=disk)
+    return np.asarray(np.where(soft, grown, 0), dtype=np.int32)
+
+
+def _largest_area(label: npt.NDArray[np.int32]) -> int:
+    return int(np.bincount(label.ravel())[1:].max(initial=0))
+
+
+def _continued(label: npt.NDArray[np.int32], before: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The pieces of a slice that lie mostly under or over the cavity of its neighbour."""
+    sizes = np.bincount(label.ravel())
+    shared = np.bincount(label[before].ravel(), minlength=len(sizes))
+    good = shared > 0.6 * np.maximum(sizes, 1)
+    good[0] = False
+    return np.asarray(good[label])
 
 
 def _signed_depth(cavity: npt.NDArray[np.bool_], spacing: tuple[float, float, float]) -> FloatArray:
