@@ -323,8 +323,11 @@ class StudyRepository(Protocol):
         """Return one series with its headers."""
         ...
 
-    def close_series(self, series_id: int, revision: int, closed_at: datetime) -> bool:
-        """RECEIVING to CLOSED; False where a slice came in between (revision or instance count moved on)."""
+    def close_series(
+        self, series_id: int, revision: int, closed_at: datetime, *, instance_count: int | None = None
+    ) -> bool:
+        """RECEIVING to CLOSED; False where a slice came in between: the revision moved on, or there are no longer as many
+        instances as the decision to close rested on, where that is given."""
         ...
 
     def candidates(self, study_id: int) -> Sequence[Candidate]:

@@ -60,10 +60,14 @@ def series_record(session: Session, series_id: int) -> SeriesRecord:
     )
 
 
-def close_series(session: Session, series_id: int, revision: int, closed_at: datetime) -> bool:
+def close_series(
+    session: Session, series_id: int, revision: int, closed_at: datetime, instance_count: int | None
+) -> bool:
     """Close what is still receiving at this revision; of several who try, one is told True."""
     series = locked_series(session, series_id)
     if series.revision != revision or series.state is not State.RECEIVING:
+        return False
+    if instance_count is not None and series.instance_count != instance_count:
         return False
     series.state = after(series.state, Event.CLOSE)
     series.closed_at = closed_at

@@ -97,8 +97,11 @@ def _delivery_counts(session: Session, study_ids: Iterable[int]) -> dict[int, di
 
 def counts_by_state(session: Session) -> dict[State, int]:
     """Return how many studies are in each state."""
-    found = dict(session.execute(select(StudyRow.state, func.count()).group_by(StudyRow.state)).tuples().all())
-    return {state: found.get(state, 0) for state in State}
+    rows = session.execute(select(StudyRow.state, func.count()).group_by(StudyRow.state))
+    counts = dict.fromkeys(State, 0)
+    for state, count in rows:
+        counts[state] = count
+    return counts
 
 
 def deliveries(session: Session, state: DeliveryState | None, limit: int) -> Sequence[dict[str, Any]]:

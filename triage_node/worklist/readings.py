@@ -166,11 +166,10 @@ def save_evidence(
         return
     series.state = after(series.state, Event.WRITE_EVIDENCE)
     series.leased_until = None
-    for each in objects:
-        row = _evidence(series, each, now)
-        session.add(row)
-        session.flush()
-        session.add_all(_delivery(row, destination, now) for destination in dict.fromkeys(destinations))
+    rows = [_evidence(series, each, now) for each in objects]
+    session.add_all(rows)
+    session.flush()
+    session.add_all(_delivery(row, destination, now) for row in rows for destination in dict.fromkeys(destinations))
     if not objects or not destinations:
         end_series(series, Event.FORWARD, now)
     update_standing(session, series.study)

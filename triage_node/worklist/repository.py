@@ -82,10 +82,12 @@ class SqlStudyRepository:
         with self._database.reading() as session:
             return closing.series_record(session, series_id)
 
-    def close_series(self, series_id: int, revision: int, closed_at: datetime) -> bool:
+    def close_series(
+        self, series_id: int, revision: int, closed_at: datetime, *, instance_count: int | None = None
+    ) -> bool:
         """See ``closing.close_series``."""
         with self._database.writing() as session:
-            return closing.close_series(session, series_id, revision, closed_at)
+            return closing.close_series(session, series_id, revision, closed_at, instance_count)
 
     def candidates(self, study_id: int) -> Sequence[Candidate]:
         """See ``closing.candidates``."""

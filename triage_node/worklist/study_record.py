@@ -86,37 +86,48 @@ def _revisions(session: Session, series: SeriesRow) -> list[dict[str, Any]]:
     return [
         {
             "revision": revision,
-            "analysis": _analysis_entry(session, analyses[revision]) if revision in analyses else None,
+            **_analysis_entry(analyses.get(revision)),
+            "slices": _slice_entries(session, analyses.get(revision)),
             "evidence": evidence.get(revision, []),
         }
         for revision in sorted({series.revision, *analyses, *evidence})
     ]
 
 
-def _analysis_entry(session: Session, analysis: AnalysisRow) -> dict[str, Any]:
+_ANALYSIS_VALUES = (
+    "ich_probability",
+    "flagged",
+    "subtypes",
+    "subtypes_present",
+    "model_name",
+    "model_version",
+    "weights_sha256",
+    "operating_point",
+    "operating_threshold",
+    "elapsed_ms",
+)
+
+
+def _analysis_entry(analysis: AnalysisRow | None) -> dict[str, Any]:
+    if analysis is None:
+        return dict.fromkeys((*_ANALYSIS_VALUES, "classified_at"))
+    return {name: getattr(analysis, name) for name in _ANALYSIS_VALUES} | {"classified_at": iso(analysis.classified_at)}
+
+
+def _slice_entries(session: Session, analysis: AnalysisRow | None) -> list[dict[str, Any]]:
+    """From inferior to superior."""
+    if analysis is None:
+        return []
     scores = select(SliceScoreRow).where(SliceScoreRow.analysis_id == analysis.id).order_by(SliceScoreRow.slice_index)
-    return {
-        "ich_probability": analysis.ich_probability,
-        "flagged": analysis.flagged,
-        "subtypes": analysis.subtypes,
-        "subtypes_present": analysis.subtypes_present,
-        "model_name": analysis.model_name,
-        "model_version": analysis.model_version,
-        "weights_sha256": analysis.weights_sha256,
-        "operating_point": analysis.operating_point,
-        "operating_threshold": analysis.operating_threshold,
-        "elapsed_ms": analysis.elapsed_ms,
-        "classified_at": iso(analysis.classified_at),
-        "slices": [
-            {
-                "sop_instance_uid": each.sop_instance_uid,
-                "ich_probability": each.ich_probability,
-                "subtypes": each.subtypes,
-                "flagged": each.flagged,
-            }
-            for each in session.scalars(scores)
-        ],
-    }
+    return [
+        {
+            "sop_instance_uid": each.sop_instance_uid,
+            "ich_probability": each.ich_probability,
+            "subtypes": each.subtypes,
+            "flagged": each.flagged,
+        }
+        for each in session.scalars(scores)
+    ]
 
 
 def _evidence(session: Session, series: SeriesRow) -> dict[int, list[dict[str, Any]]]:
