@@ -23,10 +23,6 @@ _COMMAND_MODULES = (
     "dicom_commands",
     "worklist_commands",
     "reading_commands",
-    "phantom_commands",
-    "train_commands",
-    "evaluate_commands",
-    "weights_commands",
 )
 
 for _name in _COMMAND_MODULES:

@@ -9,11 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from triage_node import logs
 from triage_node import settings as settings_module
 from triage_node.settings import Settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML). [env: TRIAGE_SETTINGS_FILE]")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of spool, evidence and database. [default: triage_node_data]")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of spool, evidence and database. [default: triage_node_data]")
+]
 DatabaseUrl = Annotated[str | None, typer.Option(help="SQLAlchemy URL. [default: SQLite in the data folder]")]
 DicomPort = Annotated[int | None, typer.Option(help="Port of the Storage SCP. [default: 11112]")]
 HttpPort = Annotated[int | None, typer.Option(help="Port of the web server. [default: 8080]")]
@@ -26,7 +29,9 @@ def load(config: Path | None = None, **flags: Any) -> Settings:
     """Read the settings with these flags on top."""
     if flags.get("pacs") is not None:
         flags["pacs"] = tuple(flags["pacs"])
-    return settings_module.load(config, **flags)
+    settings = settings_module.load(config, **flags)
+    logs.configure("cli", "WARNING", settings.log_format)  # a process that stays configures its own
+    return settings
 
 
 def print_json(value: Any) -> None:

@@ -62,9 +62,9 @@ def up(
 
 
 def demo(
-    data_dir: Annotated[Path, typer.Option(help="Folder of the demo; what an earlier demo left there is removed.")] = Path(
-        "var/demo"
-    ),
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder of the demo; what an earlier demo left there is removed.")
+    ] = Path("var/demo"),
     exit_: Annotated[bool, typer.Option("--exit", help="End by itself: status 0 only if everything arrived.")] = False,
     http_port: Annotated[int, typer.Option(help="Port of the health page; 0 takes a free one.")] = 8080,
 ) -> None:
@@ -118,7 +118,9 @@ def courier(
     wiring.run_courier(options.load(config, data_dir=data_dir, pacs=pacs), supervisor)
 
 
-def beat(config: options.Config = None, data_dir: options.DataDir = None, supervisor: options.Supervisor = None) -> None:
+def beat(
+    config: options.Config = None, data_dir: options.DataDir = None, supervisor: options.Supervisor = None
+) -> None:
     """Run the clock: closing of quiet series, due work. One is enough; two do no harm."""
     from triage_node import wiring
 

@@ -46,7 +46,12 @@ def classify(
     for each in results:
         shown = each["reason"] or f"ICH {each['ich_probability']:.2f}" + (" FLAGGED " if each["flagged"] else "")
         shown += subtypes_text(each["subtypes"])
-        console.print(f"{each['series_instance_uid']}  {each['instances']} instances  {shown}", markup=False, highlight=False)
+        console.print(
+            f"{each['series_instance_uid']}  {each['instances']} instances  {shown}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print("Research use only. Not for diagnostic use.", markup=False)
 
 
