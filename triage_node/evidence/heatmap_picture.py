@@ -93,6 +93,9 @@ def _wrapped(lines: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> 
     """Break lines at spaces so that each is at most ``width`` pixels wide, as far as words allow."""
     fitting: list[str] = []
     for line in lines:
+        if font.getlength(line) <= width:
+            fitting.append(line)
+            continue
         current = ""
         for word in line.split(" "):
             longer = f"{current} {word}".lstrip()

@@ -1,0 +1,144 @@
+"""The port on a folder: which objects a reading brings, and that repeating it brings the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from pydicom import config, dcmread
+from pydicom.uid import Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage, SecondaryCaptureImageStorage
+
+from triage_node.core.errors import Defect
+from triage_node.core.identifiers import IllegalUid
+from triage_node.core.reason import Reason, Refusal
+
+
+def kinds(written):
+    return [each.kind for each in written]
+
+
+def test_flagged_study_gets_a_report_a_heatmap_per_flagged_slice_and_key_objects(make_writer, make_order, make_series):
+    written = make_writer().write(make_order(make_series()))
+    assert kinds(written) == ["SR", "SC", "SC", "SC", "KO"]
+    assert [each.number for each in written] == [1, 1, 2, 3, 1]
+    assert [each.sop_class_uid for each in written] == [
+        Comprehensive3DSRStorage,
+        *[SecondaryCaptureImageStorage] * 3,
+        KeyObjectSelectionDocumentStorage,
+    ]
+
+
+def test_study_that_is_not_flagged_gets_a_report_only(make_writer, make_order, make_series):
+    assert kinds(make_writer().write(make_order(make_series(), flagged=False))) == ["SR"]
+
+
+def test_returned_objects_name_what_is_on_disk(make_writer, make_order, make_series):
+    volume = make_series()
+    source = dcmread(volume.paths[0])
+    for each in make_writer().write(make_order(volume)):
+        dataset = dcmread(each.path)
+        assert dataset.SOPInstanceUID == each.sop_instance_uid == dataset.file_meta.MediaStorageSOPInstanceUID
+        assert dataset.SeriesInstanceUID == each.series_instance_uid != source.SeriesInstanceUID
+        assert dataset.StudyInstanceUID == each.study_instance_uid == source.StudyInstanceUID
+        assert each.path.parent.name == source.StudyInstanceUID
+
+
+def test_writing_again_gives_the_same_bytes(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    first = {each.path: each.path.read_bytes() for each in make_writer().write(order)}
+    second = {each.path: each.path.read_bytes() for each in make_writer().write(order)}
+    assert first == second
+
+
+def test_each_revision_model_and_operating_point_has_uids_of_its_own(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    orders = [
+        order,
+        replace(order, revision=2),
+        replace(order, finding=replace(order.finding, weights_sha256="cd" * 32)),
+        replace(order, finding=replace(order.finding, operating_threshold=0.6)),
+    ]
+    uids = [each.sop_instance_uid for one in orders for each in make_writer().write(one)]
+    assert len(uids) == len(set(uids)) == 4 * 5
+
+
+def test_objects_of_one_kind_share_a_series_and_kinds_do_not(make_writer, make_order, make_series):
+    written = make_writer().write(make_order(make_series()))
+    series = {(each.kind, each.series_instance_uid) for each in written}
+    assert len(series) == len({uid for _, uid in series}) == 3
+
+
+def test_only_the_kinds_asked_for_are_made(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    assert kinds(make_writer(kinds=("KO",)).write(order)) == ["KO"]
+    with pytest.raises(ValueError, match="PDF"):
+        make_writer(kinds=("SR", "PDF"))
+
+
+def test_limit_keeps_the_heatmaps_of_the_highest_probability_in_order(make_writer, make_order, make_series):
+    volume = make_series(8)
+    written = make_writer(kinds=("SC",), heatmap_limit=2).write(make_order(volume))
+    shown = [dcmread(each.path).SourceImageSequence[0].ReferencedSOPInstanceUID for each in written]
+    assert shown == [volume.sop_instance_uids[5], volume.sop_instance_uids[6]]
+
+
+def test_flagged_slice_without_a_heatmap_gets_none(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    written = make_writer().write(replace(order, heatmaps={2: order.heatmaps[2]}))
+    assert kinds(written) == ["SR", "SC", "KO"]
+
+
+def test_finding_of_another_volume_is_a_defect(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    with pytest.raises(Defect, match="slices"):
+        make_writer().write(replace(order, volume=make_series()))
+
+
+def test_study_uid_that_would_leave_the_folder_is_refused(make_writer, make_order, make_series):
+    def climb(dataset):
+        with config.disable_value_validation():
+            dataset.StudyInstanceUID = "../../etc"
+
+    with pytest.raises(IllegalUid):
+        make_writer().write(make_order(make_series(change=climb)))
+
+
+def test_no_temporary_file_is_left(make_writer, make_order, make_series, tmp_path):
+    written = make_writer().write(make_order(make_series()))
+    assert sorted(tmp_path.joinpath("evidence").rglob("*.*")) == sorted(
+        [*(each.path for each in written), written[0].path.parent]
+    )
+
+
+def test_times_are_those_of_the_reading_in_the_zone_of_the_study(make_writer, make_order, make_series):
+    def in_japan(dataset):
+        dataset.TimezoneOffsetFromUTC = "+0900"
+
+    for change, zone, expected in (
+        (in_japan, None, ("20261123", "153015.250000")),
+        (None, timezone(timedelta(hours=-5)), ("20261123", "013015.250000")),
+    ):
+        for each in make_writer(time_zone=zone).write(make_order(make_series(change=change))):
+            dataset = dcmread(each.path)
+            for moment in ("Content", "Series", "InstanceCreation"):
+                assert (dataset[f"{moment}Date"].value, dataset[f"{moment}Time"].value) == expected
+            assert dataset.get("TimezoneOffsetFromUTC") == ("+0900" if change else None)
+
+
+def test_everything_passes_strict_reading(make_writer, make_order, make_series, monkeypatch):
+    written = make_writer().write(make_order(make_series()))
+    monkeypatch.setattr(config.settings, "reading_validation_mode", config.RAISE)
+    for each in written:
+        dcmread(each.path).walk(lambda dataset, element: element.value)
+
+
+def test_series_that_was_not_read_gets_a_report_where_reports_are_made(make_writer, make_series):
+    volume = make_series()
+    refusal = Refusal(Reason.MISSING_SLICES, "gap of 10.0 mm after slice 2")
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    first = make_writer().write_not_analysed(volume.paths, refusal, revision=1, declined_at=now)
+    again = make_writer().write_not_analysed(volume.paths, refusal, revision=1, declined_at=now)
+    assert kinds(first) == ["SR"]
+    assert first == again
+    assert make_writer(kinds=("SC",)).write_not_analysed(volume.paths, refusal, revision=1, declined_at=now) == []
