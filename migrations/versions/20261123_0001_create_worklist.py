@@ -54,6 +54,7 @@ def _create_studies() -> None:
         sa.UniqueConstraint("study_instance_uid", name=op.f("uq_studies_study_instance_uid")),
     )
     op.create_index(op.f("ix_studies_accession_number"), "studies", ["accession_number"])
+    op.create_index(op.f("ix_studies_patient_id"), "studies", ["patient_id"])
     op.create_index(op.f("ix_studies_received_at"), "studies", ["received_at"])
     op.create_index(op.f("ix_studies_state"), "studies", ["state"])
     op.create_table(

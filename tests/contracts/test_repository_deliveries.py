@@ -106,6 +106,22 @@ def test_an_outcome_twice_is_one(repository: StudyRepository, site: Any) -> None
     assert site.study()["forwarded_at"] == site.at(15).isoformat()
 
 
+def test_a_batch_of_outcomes_counts_like_each_alone(repository: StudyRepository, site: Any) -> None:
+    series_id = site.evidenced()
+    arguments = (site.study()["study_id"], str(site.pacs))
+    batch = repository.claim_deliveries(*arguments, now=site.at(14), lease_s=60)
+    assert batch is not None
+    (sent, put_off), again = site.outcomes(batch), site.at(20)
+    late = SendOutcome(put_off[1].sop_instance_uid, Action.TRY_AGAIN, 0xA700, "full")
+    repository.save_outcomes([(*sent, None), (put_off[0], late, again)], site.at(15))
+    assert sorted(each["state"] for each in repository.deliveries()) == ["DUE", "SENT"]
+    batch = repository.claim_deliveries(*arguments, now=again, lease_s=60)
+    assert batch is not None
+    assert [id_ for id_, _ in batch.objects] == [put_off[0]]
+    repository.save_outcomes([(*each, None) for each in site.outcomes(batch)], site.at(21))
+    assert site.state(series_id) == ("FORWARDED", 1)
+
+
 @pytest.mark.parametrize("again", [None, 500])
 def test_a_slower_courier_takes_nothing_back(repository: StudyRepository, site: Any, again: float | None) -> None:
     site.forwarded()

@@ -93,6 +93,15 @@ def test_a_study_is_told_in_full_as_plain_json(repository: StudyRepository, site
     assert repository.study("1.2.9") is None
 
 
+def test_a_study_is_found_by_what_people_call_it(repository: StudyRepository, site: Any) -> None:
+    site.arrive(1, seconds=0)
+    site.arrive(2, patient_id="P1", seconds=1)
+    assert repository.studies_named("P1") == [site.study_uid(2), site.study_uid(1)]
+    assert repository.studies_named("ACC2") == [site.study_uid(2)]
+    assert repository.studies_named(site.study_uid(1)) == [site.study_uid(1)]
+    assert repository.studies_named("nobody") == []
+
+
 def test_studies_are_counted_by_state(repository: StudyRepository, site: Any) -> None:
     site.arrive(1)
     site.closed(2)

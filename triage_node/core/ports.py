@@ -401,6 +401,10 @@ class StudyRepository(Protocol):
         FORWARDED; with one given up and none due it becomes FAILED (DELIVERY_GIVEN_UP)."""
         ...
 
+    def save_outcomes(self, outcomes: Sequence[tuple[int, SendOutcome, datetime | None]], now: datetime) -> None:
+        """``save_outcome`` for a whole batch at once: (delivery id, outcome, next_attempt_at) of each."""
+        ...
+
     # reading
     def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
         """Return rows as DESIGN's ``worklist --json`` has them, most urgent first."""
@@ -408,6 +412,10 @@ class StudyRepository(Protocol):
 
     def study(self, study_instance_uid: str) -> Mapping[str, Any] | None:
         """Return all that is known of one study: series, revisions, slices, evidence, deliveries; JSON-ready."""
+        ...
+
+    def studies_named(self, identifier: str, *, limit: int = 200) -> Sequence[str]:
+        """Return the UIDs of the studies that this is the UID, accession number or patient ID of, newest first."""
         ...
 
     # operating

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.study_state import FINAL_STATES, DeliveryState, State
@@ -64,6 +64,17 @@ def study_entry(study: StudyRow) -> dict[str, Any]:
         "classified_at": iso(study.classified_at),
         "forwarded_at": iso(study.forwarded_at),
     }
+
+
+def studies_named(session: Session, identifier: str, limit: int) -> list[str]:
+    """Return the UIDs of the studies that people mean by an identifier."""
+    meant = or_(
+        StudyRow.study_instance_uid == identifier,
+        StudyRow.accession_number == identifier,
+        StudyRow.patient_id == identifier,
+    )
+    newest = StudyRow.received_at.desc(), StudyRow.id.desc()
+    return list(session.scalars(select(StudyRow.study_instance_uid).where(meant).order_by(*newest).limit(limit)))
 
 
 def _series_counts(session: Session, study_ids: Iterable[int]) -> dict[int, dict[str, int]]:

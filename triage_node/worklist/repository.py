@@ -169,6 +169,12 @@ class SqlStudyRepository:
         with self._database.writing() as session:
             deliveries.save_outcome(session, delivery_id, outcome, now, next_attempt_at)
 
+    def save_outcomes(self, outcomes: Sequence[tuple[int, SendOutcome, datetime | None]], now: datetime) -> None:
+        """See ``deliveries.save_outcome``; one commit, so that a study of many heatmaps does not wait for many."""
+        with self._database.writing() as session:
+            for delivery_id, outcome, next_attempt_at in outcomes:
+                deliveries.save_outcome(session, delivery_id, outcome, now, next_attempt_at)
+
     # reading
     def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
         """See ``queries.worklist``."""
@@ -179,6 +185,11 @@ class SqlStudyRepository:
         """See ``study_record``."""
         with self._database.reading() as session:
             return study_record(session, study_instance_uid)
+
+    def studies_named(self, identifier: str, *, limit: int = 200) -> Sequence[str]:
+        """See ``queries.studies_named``."""
+        with self._database.reading() as session:
+            return queries.studies_named(session, identifier, limit)
 
     # operating
     def reprocess(self, study_instance_uid: str, requested_at: datetime) -> Sequence[tuple[int, int]]:

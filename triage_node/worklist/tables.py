@@ -53,7 +53,12 @@ class StudyRow(Base):
     """One study and what the worklist shows of it, kept up to date by every change below it."""
 
     __tablename__ = "studies"
-    __table_args__ = (Index(None, "received_at"), Index(None, "state"), Index(None, "accession_number"))
+    __table_args__ = (
+        Index(None, "received_at"),
+        Index(None, "state"),
+        Index(None, "accession_number"),
+        Index(None, "patient_id"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_instance_uid: Mapped[str] = mapped_column(String(64), unique=True)
