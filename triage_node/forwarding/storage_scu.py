@@ -25,7 +25,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from triage_node.core.dimse_status import Action, classified
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject, SendOutcome
-from triage_node.forwarding.outgoing import NotSendable, OutgoingInstance, batches
+from triage_node.forwarding.outgoing import NotSendable, OutgoingInstance, batches, proposals
 from triage_node.forwarding.requestor import NothingAccepted, PeerUnreachable, Requestor
 
 __all__ = ["PeerUnreachable", "StorageScu"]
@@ -46,7 +46,11 @@ _LASTING_RESULTS = frozenset({3, 4})
 
 
 class NoAnswer(PeerUnreachable):
-    """The association was lost between a request and its answer."""
+    """The peer keeps the association and says nothing."""
+
+
+class AssociationLost(PeerUnreachable):
+    """The association ended between a request and its answer."""
 
 
 class StorageScu:
@@ -120,38 +124,49 @@ class StorageScu:
         sent = 0
         try:
             while sent < len(run):
-                with self._requestor.association(peer, contexts) as association:
-                    while sent < len(run) and association.is_established:
-                        outcome = self._sent(peer, association, run[sent])
-                        sent += 1
-                        yield outcome
+                try:
+                    with self._requestor.association(peer, contexts) as association:
+                        while sent < len(run):
+                            outcome = self._sent(peer, association, run[sent])
+                            sent += 1
+                            yield outcome
+                except AssociationLost as lost:
+                    yield SendOutcome(run[sent].sop_instance_uid, Action.TRY_AGAIN, None, str(lost))
+                    sent += 1
         except NothingAccepted as nothing:
             for instance in run[sent:]:
-                yield _refused_class(instance, dict(nothing.results))
+                yield _refused(instance, dict(nothing.results))
         except PeerUnreachable as unreachable:
             _log.warning("peer_unreachable", peer=str(peer), detail=str(unreachable))
             for instance in run[sent:]:
                 yield SendOutcome(instance.sop_instance_uid, Action.TRY_AGAIN, None, str(unreachable))
 
     def _sent(self, peer: PeerAddress, association: Association, instance: OutgoingInstance) -> SendOutcome:
-        uid = instance.sop_instance_uid
+        """Send one instance.
+
+        Raises
+        ------
+        AssociationLost, NoAnswer
+            There was no status.
+        """
+        accepted = {(str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in association.accepted_contexts}
+        if accepted.isdisjoint(proposals(instance)):
+            results = {str(each.abstract_syntax): int(each.result or 0) for each in association.rejected_contexts}
+            return _refused(instance, results)
+        as_it_is = (instance.sop_class_uid, instance.transfer_syntax_uid) in accepted
         asked_at = time.monotonic()
         try:
-            status = _stored(association, instance)
-        except ValueError:
-            results = {str(each.abstract_syntax): int(each.result or 0) for each in association.rejected_contexts}
-            return _refused_class(instance, results)
+            status = association.send_c_store(instance.path if as_it_is else dcmread(instance.path))
         except Exception as error:
-            _log.exception("instance_not_sent", peer=str(peer), sop_instance_uid=uid)
-            return SendOutcome(uid, Action.GIVE_UP, None, f"could not be encoded: {error}")
+            if not association.is_established:
+                raise AssociationLost(f"{peer}: association ended before the object was sent") from error
+            _log.exception("instance_not_sent", peer=str(peer), sop_instance_uid=instance.sop_instance_uid)
+            return SendOutcome(instance.sop_instance_uid, Action.GIVE_UP, None, f"could not be encoded: {error}")
         if "Status" not in status:
             if time.monotonic() - asked_at >= self._requestor.dimse_timeout_s:
                 raise NoAnswer(f"{peer}: no answer to C-STORE within {self._requestor.dimse_timeout_s:g} s")
-            return SendOutcome(uid, Action.TRY_AGAIN, None, f"{peer}: association aborted before the answer")
-        meaning = classified(status.Status)
-        comment = f" ({status.ErrorComment})" if status.get("ErrorComment") else ""
-        _log.info("instance_sent", peer=str(peer), sop_instance_uid=uid, status=f"0x{meaning.code:04X}")
-        return SendOutcome(uid, meaning.action, meaning.code, f"0x{meaning.code:04X} {meaning.name}{comment}")
+            raise AssociationLost(f"{peer}: association aborted before the answer")
+        return _answered(peer, instance, status)
 
 
 def _read(path: Path) -> OutgoingInstance | SendOutcome:
@@ -161,22 +176,15 @@ def _read(path: Path) -> OutgoingInstance | SendOutcome:
         return SendOutcome("", Action.GIVE_UP, None, str(reason))
 
 
-def _stored(association: Association, instance: OutgoingInstance) -> Dataset:
-    """Return the answer to one C-STORE, empty where there was none.
-
-    Raises
-    ------
-    ValueError
-        No accepted context fits.
-    """
-    as_it_is = (instance.sop_class_uid, instance.transfer_syntax_uid)
-    accepted = {(str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in association.accepted_contexts}
-    if as_it_is in accepted:
-        return association.send_c_store(instance.path)
-    return association.send_c_store(dcmread(instance.path))
+def _answered(peer: PeerAddress, instance: OutgoingInstance, status: Dataset) -> SendOutcome:
+    meaning = classified(status.Status)
+    comment = f" ({status.ErrorComment})" if status.get("ErrorComment") else ""
+    uid = instance.sop_instance_uid
+    _log.info("instance_sent", peer=str(peer), sop_instance_uid=uid, status=f"0x{meaning.code:04X}")
+    return SendOutcome(uid, meaning.action, meaning.code, f"0x{meaning.code:04X} {meaning.name}{comment}")
 
 
-def _refused_class(instance: OutgoingInstance, results: dict[str, int]) -> SendOutcome:
+def _refused(instance: OutgoingInstance, results: dict[str, int]) -> SendOutcome:
     result = results.get(instance.sop_class_uid, 4)
     name = UID(instance.sop_class_uid).name
     syntax = UID(instance.transfer_syntax_uid).name
