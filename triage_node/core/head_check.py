@@ -22,7 +22,7 @@ BONE_HU = 300.0
 TISSUE_HU = (0.0, 100.0)
 """Fluid, brain, clotted blood; fat and air lie below, bone and vessels with contrast above."""
 
-LEAST_BRAIN_ML = 250.0
+LEAST_BRAIN_ML = 200.0
 """Half of what a newborn has; an adult has 1200."""
 
 LEAST_BONE_SHARE = 0.55
@@ -38,9 +38,13 @@ CONTRAST_HU = (110.0, 500.0)
 """Vessels after contrast; clotted blood ends at 100, metal begins above."""
 
 CONTRAST_AREA_MM2 = 25.0
-"""Bright area in the median slice above the skull base, away from bone: 0 in all heads measured. Calcifications and clips
-fill single slices, vessels with contrast fill most."""
+"""Bright area in the median slice of the vault, away from bone: at most 3 in all heads measured. Calcifications and clips fill
+single slices, vessels with contrast fill most."""
 
+LEAST_VAULT_MM = 45.0
+"""Less of the vault is no evidence: near the skull base bone comes into the inside and looks like contrast."""
+
+_VAULT_BONE_SHARE, _VAULT_TISSUE_SHARE, _VAULT_INSIDE_CM2 = 0.9, 0.96, 60.0
 _CELL_MM = 2.0
 _GROUP_MM = 4.0
 _RAYS = 72
@@ -71,6 +75,15 @@ class _Section:
             and self.tissue_share >= LEAST_TISSUE_SHARE
         )
 
+    @property
+    def is_vault(self) -> bool:
+        """Whether the slice lies above the skull base: a closed ring with nothing but brain in it."""
+        return (
+            self.bone_share >= _VAULT_BONE_SHARE
+            and self.inside_cm2 >= _VAULT_INSIDE_CM2
+            and self.tissue_share >= _VAULT_TISSUE_SHARE
+        )
+
 
 def check_head(
     volume_hu: npt.NDArray[np.int16], pixel_spacing_mm: tuple[float, float], slice_spacing_mm: float
@@ -85,7 +98,7 @@ def check_head(
     Examples
     --------
     >>> check_head(np.full((10, 64, 64), -1024, np.int16), (3.0, 3.0), 10.0)
-    Refusal(reason=<Reason.NOT_HEAD: 'NOT_HEAD'>, detail='0 ml of brain inside a skull, at least 250 ml are needed')
+    Refusal(reason=<Reason.NOT_HEAD: 'NOT_HEAD'>, detail='0 ml of brain inside a skull, at least 200 ml are needed')
     """
     grouped = max(1, round(_GROUP_MM / max(slice_spacing_mm, 0.1)))
     mean_hu, bone, cell_mm = _cells(volume_hu, pixel_spacing_mm, grouped)
@@ -93,11 +106,12 @@ def check_head(
     enclosed = _enclosed(bone) & tissue
     sections = [_section(mean_hu[index], bone[index], enclosed[index], cell_mm) for index in range(len(mean_hu))]
     brain = [each for each in sections if each.is_brain]
-    brain_ml = sum(each.inside_cm2 * each.tissue_share for each in brain) * slice_spacing_mm * grouped / 10.0
+    section_mm = slice_spacing_mm * grouped
+    brain_ml = sum(each.inside_cm2 * each.tissue_share for each in brain) * section_mm / 10.0
     if brain_ml < LEAST_BRAIN_ML:
         detail = f"{brain_ml:.0f} ml of brain inside a skull, at least {LEAST_BRAIN_ML:.0f} ml are needed"
         return Refusal(Reason.NOT_HEAD, detail)
-    return _tissue_refusal(brain) or _contrast_refusal(brain)
+    return _tissue_refusal(brain) or _contrast_refusal(brain, section_mm)
 
 
 def _tissue_refusal(brain: list[_Section]) -> Refusal | None:
@@ -112,10 +126,11 @@ def _tissue_refusal(brain: list[_Section]) -> Refusal | None:
     return None
 
 
-def _contrast_refusal(brain: list[_Section]) -> Refusal | None:
-    """Look above the widest slice, where neither skull base nor sella comes into the inside."""
-    widest = max(range(len(brain)), key=lambda index: brain[index].inside_cm2)
-    bright_mm2 = float(np.median([each.bright_mm2 for each in brain[widest:]]))
+def _contrast_refusal(brain: list[_Section], section_mm: float) -> Refusal | None:
+    vault = [each.bright_mm2 for each in brain if each.is_vault]
+    if len(vault) * section_mm < LEAST_VAULT_MM:
+        return None
+    bright_mm2 = float(np.median(vault))
     if bright_mm2 < CONTRAST_AREA_MM2:
         return None
     detail = f"{bright_mm2:.0f} mm2 of {CONTRAST_HU[0]:.0f} HU and more inside the brain of most slices"
