@@ -31,6 +31,18 @@ LONGEST_RESTART_WAIT_S = 30.0
 STEADY_S = 60.0
 """A child that ran this long before it ended is restarted at once; one that ends sooner waits longer each time."""
 
+_KEEP_NOTHING = ("--save", "", "--appendonly", "no")
+_ENDS_WITH_ITS_PARENT = """
+import ctypes, os, signal, sys
+PR_SET_PDEATHSIG = 1
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Becomes the program given, which the kernel then ends when the process that started it ends, also by kill -9. Redis has
+no watch of its own on its parent; a function between fork and exec would be unsafe beside threads."""
+
 
 def free_port() -> int:
     """Return a TCP port that was free on loopback a moment ago."""
@@ -79,9 +91,9 @@ class PrivateRedis:
             It ended or did not listen within 10 s.
         """
         self._socket.unlink(missing_ok=True)
-        options = ["--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)]
+        server = [self._executable, "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder)]
         self.process = subprocess.Popen(
-            [self._executable, *options, "--save", "", "--appendonly", "no"],
+            [sys.executable, "-I", "-S", "-c", _ENDS_WITH_ITS_PARENT, str(os.getpid()), *server, *_KEEP_NOTHING],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
