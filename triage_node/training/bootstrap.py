@@ -48,10 +48,9 @@ class PatientDraws:
         shares = np.full(self.patients, 1.0 / self.patients)
         self.times_drawn = np.random.default_rng(seed).multinomial(self.patients, shares, size=replicates)
 
-    def carriers(self, labels: FloatArray) -> int:
-        """Count the patients of the rarer class among (cases,) labels."""
-        per_class = [len(np.unique(self.patient_of_case[labels == each])) for each in (0, 1)]
-        return min(per_class)
+    def carriers(self, of_class: npt.NDArray[np.bool_]) -> int:
+        """Count the patients that carry a class, (cases,)."""
+        return len(np.unique(self.patient_of_case[of_class]))
 
     def sums(self, of_cases: FloatArray) -> npt.NDArray[np.float64]:
         """Sum (cases, quantities) over the cases of each draw: (draws, quantities)."""
@@ -81,13 +80,14 @@ class PatientDraws:
             areas[first : first + step] = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
         return areas
 
-    def estimate(self, value: float, draws: npt.NDArray[np.float64], labels: FloatArray | None = None) -> Estimate:
+    def estimate(self, value: float, draws: npt.NDArray[np.float64], *rests_on: npt.NDArray[np.bool_]) -> Estimate:
         """Put the percentile interval of a statistic's draws round its value.
 
-        Where ``labels`` (cases,) are given and too few patients carry one of their classes, there is no interval.
+        Each of ``rests_on`` (cases,) marks a class the statistic rests on; carried by too few patients, it allows no interval.
         """
-        if labels is not None and not np.isnan(value) and (carriers := self.carriers(labels)) < FEWEST_PATIENTS:
-            method = f"no interval: the rarer class is in {carriers} patients only"
+        carriers = min((self.carriers(each) for each in rests_on), default=self.patients)
+        if carriers < FEWEST_PATIENTS and not np.isnan(value):
+            method = f"no interval: a class it rests on is in {carriers} patients only"
             return Estimate(value, np.nan, np.nan, self.cases, None, method)
         return _percentile_estimate(value, draws, self.cases, self.patients)
 

@@ -216,7 +216,7 @@ def _model(predictions: Predictions, thresholds: Thresholds, with_slices: bool) 
         missing_subtype_scores=int(np.isnan(predictions.scores[bleeds][:, judged]).any(axis=1).sum()) if judged else 0,
         slices=slices,
         reliability=_reliabilities(predictions, judged),
-        operating_points=tuple(operating_points(labels[:, 0], scores[:, 0])),
+        operating_points=tuple(operating_points(labels[:, 0], scores[:, 0], thresholds.subject)),
         predictive_values=tuple(predictive_values(sensitivity, specificity, each) for each in PREVALENCES),
         gate=gate(as_paper[0].figures),
         wrong_calls=_wrong_calls(predictions, flagged),

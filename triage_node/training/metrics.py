@@ -147,7 +147,7 @@ def clustered_metrics(
     figures["auc"] = (
         unknown(len(labels), "one class is missing")
         if np.isnan(area)
-        else draws.estimate(area, draws.areas(labels, scores), labels)
+        else draws.estimate(area, draws.areas(labels, scores), labels == 1, labels == 0)
     )
     return TargetMetrics(target, Confusion.of(labels, flagged), figures)
 
@@ -162,7 +162,11 @@ def _drawn_figures(draws: PatientDraws, labels: FloatArray, flagged: BoolArray) 
     cells = np.stack([positive & flagged, ~positive & flagged, positive & ~flagged, ~positive & ~flagged], axis=1)
     whole = cells.sum(axis=0, keepdims=True).astype(np.float64)
     drawn = draws.sums(cells.astype(np.float64))
-    return {name: draws.estimate(float(rule(whole)[0]), rule(drawn), labels) for name, rule in _RULES.items()}
+    rests_on = {"sensitivity": (positive,), "specificity": (~positive,)}
+    return {
+        name: draws.estimate(float(rule(whole)[0]), rule(drawn), *rests_on.get(name, (positive, ~positive)))
+        for name, rule in _RULES.items()
+    }
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> npt.NDArray[np.float64]:

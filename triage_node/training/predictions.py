@@ -4,7 +4,7 @@ One CSV row for each subject and, where wanted, one for each slice::
 
     subject,slice,fold,any,CPH,IVH,SDH,EDH,SAH,label_any,label_CPH,label_IVH,label_SDH,label_EDH,label_SAH
 
-``slice`` is empty in a subject's own row; slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is
+``slice`` is empty in a subject's own row; of several scans of a patient each is a subject, PATIENT/SERIES. Slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is
 empty where stage two did not run. Labels are 0 or 1, empty where unknown. ``fold`` names the fold that was held out, empty
 where the model never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can
 tell.
@@ -136,7 +136,7 @@ def _take(rows: _Rows, file: Path, row: int, cells: Mapping[str, str]) -> None:
         return
     if subject in rows.subjects:
         problem = f"subject {subject} occurs twice"
-        remedy = "Keep one row a subject: of several scans of a patient evaluate one, or name the patient's scans alike"
+        remedy = "Keep one row a subject; several scans of a patient are written PATIENT/SERIES"
         raise DatasetRejected(file, problem, remedy, row)
     rows.subjects[subject] = len(rows.subjects)
     rows.folds.append(fold)

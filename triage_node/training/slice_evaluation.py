@@ -105,10 +105,11 @@ def _target(
     known = ~np.isnan(labels)
     labels, scores, by_height, patients = labels[known], scores[known], by_height[known], patients[known]
     draws = PatientDraws(patients)
+    classes = labels == 1, labels == 0
     model_draws, height_draws = draws.areas(labels, scores), draws.areas(labels, by_height)
     height_area = auc(labels, by_height)
     return SliceTarget(
         metrics=clustered_metrics(target, labels, scores, scores >= limit, patients),
-        positional_auc=draws.estimate(height_area, height_draws, labels),
-        gain=draws.estimate(auc(labels, scores) - height_area, model_draws - height_draws, labels),
+        positional_auc=draws.estimate(height_area, height_draws, *classes),
+        gain=draws.estimate(auc(labels, scores) - height_area, model_draws - height_draws, *classes),
     )

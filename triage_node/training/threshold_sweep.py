@@ -49,17 +49,21 @@ def measured_point(name: str, labels: FloatArray, scores: FloatArray, threshold:
     return MeasuredPoint(name, threshold, confusion, confusion.sensitivity, confusion.specificity)
 
 
-def operating_points(labels: FloatArray, scores: FloatArray) -> list[MeasuredPoint]:
-    """Give the paper's threshold, those that reach a wanted figure at the least cost, and the balanced one.
+def operating_points(labels: FloatArray, scores: FloatArray, threshold: float = PAPER_THRESHOLD) -> list[MeasuredPoint]:
+    """Give the threshold in use, the paper's, those that reach a wanted figure at the least cost, and the balanced one.
 
     Parameters
     ----------
     labels, scores : (subjects,)
+    threshold
+        The one in use.
     """
     known = ~np.isnan(labels)
     labels, scores = labels[known], scores[known]
     positive, negative = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     points = [measured_point("the paper's 0.5", labels, scores, PAPER_THRESHOLD)]
+    if threshold != PAPER_THRESHOLD:
+        points.insert(0, measured_point("in use", labels, scores, threshold))
     if len(positive) == 0 or len(negative) == 0:
         return points
     for wanted in WANTED_SENSITIVITIES:

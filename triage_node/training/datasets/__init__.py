@@ -8,7 +8,7 @@
 Every adapter gives ``LabelledScan``; a data set that contradicts itself is refused with ``DatasetRejected``.
 """
 
-from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset
+from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset, subject_digest
 from triage_node.training.datasets.labelled_scan import (
     TARGETS,
     DatasetRejected,
@@ -32,4 +32,5 @@ __all__ = [
     "check_scans",
     "open_dataset",
     "scan_labels",
+    "subject_digest",
 ]

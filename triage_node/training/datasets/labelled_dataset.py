@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from triage_node.training.datasets.labelled_scan import LabelledScan
@@ -22,3 +23,19 @@ class LabelledDataset:
     source: str
     scans: tuple[LabelledScan, ...]
     excluded: tuple[Exclusion, ...] = ()
+
+    @property
+    def subject_digests(self) -> list[str]:
+        """Digests of the patients, sorted: what a release's manifest keeps of whom it was trained on."""
+        return sorted({subject_digest(self.source, scan.subject) for scan in self.scans})
+
+
+def subject_digest(source: str, subject: str) -> str:
+    """Name a patient of a data set without saying the name.
+
+    Examples
+    --------
+    >>> subject_digest("ct-ich", "CTICH-049")
+    'fbe64fb25c19b7fd'
+    """
+    return hashlib.sha256(f"{source}:{subject}".encode()).hexdigest()[:16]

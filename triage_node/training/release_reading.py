@@ -1,0 +1,158 @@
+"""Run a release over a labelled data set, as the node would, and keep its scores beside the labels.
+
+In: a release of weights and labelled scans. Out: ``Predictions``. A release must not be judged on patients it was trained on:
+its manifest names them, and they are refused or, where the operator insists, warned of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from triage_node.cascade.preprocessing import slice_groups
+from triage_node.cascade.weights import MANIFEST_NAME, OperatingPoint, Release
+from triage_node.core.finding import SUBTYPES
+from triage_node.training.datasets.labelled_dataset import LabelledDataset, subject_digest
+from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected, LabelledScan
+from triage_node.training.evaluate import Thresholds
+from triage_node.training.predictions import Predictions, SlicePredictions
+
+if TYPE_CHECKING:
+    from triage_node.cascade.runner import Cascade
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What a manifest says of the patients of a data set.
+
+    Attributes
+    ----------
+    subjects
+        Those that the release was trained on.
+    source_named_without_subjects
+        The manifest names the data set and not which patients of it.
+    """
+
+    subjects: tuple[str, ...]
+    source_named_without_subjects: bool
+
+
+def trained_on(training: Mapping[str, Any], source: str, subjects: Sequence[str]) -> TrainedOn:
+    """Look patients up in the ``training`` part of a manifest, where ``sources`` describes each data set.
+
+    Parameters
+    ----------
+    training
+        ``sources`` maps names to descriptions, whose ``subject_digests`` name the patients.
+    source
+        Name of the data set.
+    subjects
+        Patients that are to be judged.
+    """
+    described = training.get("sources", {})
+    if source not in described:
+        return TrainedOn((), False)
+    digests = described[source].get("subject_digests") if isinstance(described, Mapping) else None
+    if digests is None:
+        return TrainedOn((), True)
+    return TrainedOn(tuple(each for each in subjects if subject_digest(source, each) in set(digests)), False)
+
+
+def refuse_trained_on(release: Release, dataset: LabelledDataset, *, allow: bool) -> list[str]:
+    """Refuse to judge a release on its own training patients, or warn of it.
+
+    Returns
+    -------
+    Warnings for the report.
+
+    Raises
+    ------
+    DatasetRejected
+        Patients were trained on and ``allow`` is False.
+    """
+    subjects = list(dict.fromkeys(scan.subject for scan in dataset.scans))
+    found = trained_on(release.manifest.get("training", {}), dataset.source, subjects)
+    if found.source_named_without_subjects:
+        said = f"{release.name} was trained on {dataset.source} and does not say on which patients"
+        return [f"{said}: these figures may be too good."]
+    if not found.subjects:
+        return []
+    said = f"{release.name} was trained on {len(found.subjects)} of these {len(subjects)} patients"
+    if not allow:
+        problem = f"{said} (for example {found.subjects[0]})"
+        remedy = "Evaluate its out-of-fold predictions or other patients, or insist with --even-if-trained-on"
+        raise DatasetRejected(release.folder / MANIFEST_NAME, problem, remedy)
+    return [f"{said}: these figures are not of unseen patients and must not be reported as such."]
+
+
+def thresholds_of(point: OperatingPoint) -> Thresholds:
+    """Take the thresholds of an operating point."""
+    return Thresholds(point.threshold, point.slice_threshold, dict(point.subtype_thresholds))
+
+
+def read_dataset(
+    cascade: Cascade, scans: Sequence[LabelledScan], name: str, progress: Callable[[], None] = lambda: None
+) -> Predictions:
+    """Read every scan with both stages, stage two whether or not stage one is positive.
+
+    Parameters
+    ----------
+    cascade
+        A release, resident.
+    scans
+        Judged one by one: a patient with several appears as ``patient/series``.
+    name
+        Of the model in tables.
+    progress
+        Called after each scan.
+    """
+    rows = []
+    for scan in scans:
+        rows.append(_scores(cascade, scan))
+        progress()
+    several = len({scan.subject for scan in scans}) < len(scans)
+    return Predictions(
+        name=name,
+        subjects=tuple(f"{scan.subject}/{scan.series}" if several else scan.subject for scan in scans),
+        folds=("",) * len(scans),
+        scores=np.stack([subject for subject, _ in rows]),
+        labels=np.stack([scan.labels for scan in scans]).astype(np.float64),
+        slices=_slices(scans, [slices for _, slices in rows]),
+    )
+
+
+def _scores(cascade: Cascade, scan: LabelledScan) -> tuple[FloatArray, FloatArray]:
+    """Calibrated scores of the subject, (6,), and of its slices, (slices, 6)."""
+    loaded = scan.load()
+    logits = cascade.logits(loaded.volume_hu, loaded.slice_spacing_mm)
+    assert logits.subtypes is not None
+    assert logits.subtype_slices is not None
+    of = cascade.release.calibrations
+    subject = [of["subject"].probabilities(np.array([logits.subject]))[0]]
+    subject += [of[kind].probabilities(logits.subtypes[[index]])[0] for index, kind in enumerate(SUBTYPES)]
+    slices = [of["slice"].probabilities(logits.slices)]
+    slices += [of[kind].probabilities(logits.subtype_slices[:, index]) for index, kind in enumerate(SUBTYPES)]
+    group_of_slice = np.empty(scan.slice_count, dtype=np.intp)
+    for group, (start, stop) in enumerate(slice_groups(scan.slice_count, loaded.slice_spacing_mm)):
+        group_of_slice[start:stop] = group
+    return np.array(subject), np.stack(slices, axis=1)[group_of_slice]
+
+
+def _slices(scans: Sequence[LabelledScan], scores: Sequence[FloatArray]) -> SlicePredictions:
+    unknown = [np.full((scan.slice_count, len(TARGETS)), np.nan) for scan in scans]
+    labels = [
+        blank if scan.slice_labels is None else scan.slice_labels.astype(np.float64)
+        for scan, blank in zip(scans, unknown, strict=True)
+    ]
+    return SlicePredictions(
+        subject_index=np.repeat(np.arange(len(scans)), [scan.slice_count for scan in scans]),
+        slice_ids=tuple(each for scan in scans for each in scan.slice_ids),
+        scores=np.vstack(scores),
+        labels=np.vstack(labels),
+    )
