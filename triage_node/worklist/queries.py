@@ -31,11 +31,10 @@ def worklist(session: Session, limit: int) -> list[dict[str, Any]]:
     Where there are more than ``limit``, the oldest finished ones stay away: new studies are never pushed off the list by
     old ones, however urgent those once were.
     """
-    unfinished = StudyRow.state.not_in(FINAL_STATES)
-    studies: dict[int, StudyRow] = {}
-    for condition in (unfinished, ~unfinished):
-        newest = select(StudyRow).where(condition).order_by(StudyRow.received_at.desc(), StudyRow.id.desc())
-        studies.update({study.id: study for study in session.scalars(newest.limit(limit - len(studies)))})
+    newest = select(StudyRow).order_by(StudyRow.received_at.desc(), StudyRow.id.desc()).limit(limit)
+    shown = list(session.scalars(newest.where(StudyRow.state.in_(set(State) - FINAL_STATES))))
+    finished = [study for study in session.scalars(newest) if study.state in FINAL_STATES]
+    studies = {study.id: study for study in shown + finished[: limit - len(shown)]}
     urgent_first = sorted(studies.values(), key=lambda each: (each.priority.rank, each.received_at, each.id))
     counts = _series_counts(session, studies)
     deliveries = _delivery_counts(session, studies)
