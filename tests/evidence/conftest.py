@@ -155,13 +155,13 @@ def write(
 
 
 @pytest.fixture
-def validation_errors() -> Callable[[EvidenceObject | Path], list[str]]:
+def validation_errors() -> Callable[[EvidenceObject | str], list[str]]:
     """Run dicom3tools' validator and return its errors."""
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy (Debian: dicom3tools) is not installed")
 
-    def run(what: EvidenceObject | Path) -> list[str]:
-        path = what if isinstance(what, Path) else what.path
+    def run(what: EvidenceObject | str) -> list[str]:
+        path = what.path if isinstance(what, EvidenceObject) else what
         found = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, errors="replace", timeout=60)
         return [line for line in found.stderr.splitlines() if line.startswith("Error")]
 

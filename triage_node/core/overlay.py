@@ -79,10 +79,8 @@ def quantised(heatmap: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     >>> quantised(np.array([-1.0, 0.5, float("nan"), 2.0])).tolist()
     [0, 128, 0, 255]
     """
-    finite = np.nan_to_num(np.asarray(heatmap, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-    steps: npt.NDArray[np.uint8] = (np.clip(finite, 0.0, 1.0) * np.float32(STEPS - 1) + np.float32(0.5)).astype(
-        np.uint8
-    )
+    clipped = np.clip(np.nan_to_num(heatmap, nan=0.0), 0.0, 1.0)
+    steps: npt.NDArray[np.uint8] = (clipped * (STEPS - 1) + 0.5).astype(np.uint8)
     return steps
 
 

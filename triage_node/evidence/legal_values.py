@@ -19,7 +19,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
-from pydicom.valuerep import PersonName, validate_value
+from pydicom.valuerep import validate_value
 
 TYPE_2 = (
     "PatientName",
@@ -163,7 +163,7 @@ def _is_legal(keyword: str, value_representation: str, value: object) -> bool:
     if keyword == "TimezoneOffsetFromUTC" and not _OFFSET.fullmatch(text):
         return False
     try:
-        validate_value(value_representation, value if isinstance(value, PersonName) else text, config.RAISE)
+        validate_value(value_representation, text, config.RAISE)
     except ValueError:
         return False
     strict = _WRITTEN_FORMS.get(value_representation)

@@ -143,7 +143,7 @@ class Provenance:
         time, also into an equipment item of its own.
         """
         dataset.update(series.attributes)
-        acquisition = acquisition_equipment(series.header)
+        acquisition = acquisition_equipment(series)
         dataset.ContributingEquipmentSequence = [
             *([] if acquisition is None else [acquisition]),
             self._contribution(what),
@@ -156,16 +156,20 @@ class Provenance:
         dataset.StationName = self.node.station_name
 
 
-def acquisition_equipment(header: Dataset) -> Dataset | None:
-    """Describe the scanner, as far as the source does; None without a manufacturer, which the item needs (type 1)."""
-    elements = [legal_element(header, keyword) for keyword in _SCANNER_ATTRIBUTES]
-    if elements[0] is None:
+def acquisition_equipment(series: SourceSeries) -> Dataset | None:
+    """Describe the scanner, as far as the source does; None without a manufacturer, which the item needs (type 1).
+
+    Text beyond ASCII is left out where no character set is declared for it.
+    """
+    found = {keyword: legal_element(series.header, keyword) for keyword in _SCANNER_ATTRIBUTES}
+    declared = "SpecificCharacterSet" in series.attributes
+    elements = [each for each in found.values() if each is not None and (declared or str(each.value).isascii())]
+    if not any(each.keyword == "Manufacturer" for each in elements):
         return None
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [codes.ACQUISITION_EQUIPMENT]
     for element in elements:
-        if element is not None:
-            item.add(element)
+        item.add(element)
     return item
 
 

@@ -1,0 +1,69 @@
+"""The judgement of others: dicom3tools and DCMTK on every kind of object and every kind of study."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+from pydicom.dataset import Dataset
+
+from triage_node.core.reason import Reason, Refusal
+
+pytestmark = pytest.mark.debian
+
+
+def tilted(dataset: Dataset) -> None:
+    dataset.ImageOrientationPatient = [1, 0, 0, 0, 0.9483237, -0.3173047]
+
+
+def bare(dataset: Dataset) -> None:
+    for keyword in ("FrameOfReferenceUID", "StudyID", "StudyDate", "PatientBirthDate", "PatientSex", "AccessionNumber"):
+        delattr(dataset, keyword)
+
+
+def in_a_trial(dataset: Dataset) -> None:
+    dataset.ClinicalTrialSponsorName = "Sponsor"
+    dataset.ClinicalTrialProtocolID = "P1"
+    dataset.ClinicalTrialSubjectID = "7"
+
+
+def lossy(dataset: Dataset) -> None:
+    dataset.LossyImageCompression = "01"
+    dataset.LossyImageCompressionRatio = "12.5"
+    dataset.LossyImageCompressionMethod = "ISO_10918_1"
+
+
+@pytest.mark.parametrize("source", [None, tilted, bare, in_a_trial, lossy])
+@pytest.mark.parametrize("flagged", [True, False], ids=["flagged", "not_flagged"])
+def test_no_object_has_an_error(make_writer, make_order, make_series, validation_errors, source, flagged):
+    volume = make_series(change=source)
+    first = make_writer().write(make_order(volume, flagged=flagged))
+    report = first[0].path
+    second = make_writer().write(make_order(volume, flagged=flagged, revision=2, predecessor_report=report))
+    for each in [*first, *second]:
+        assert validation_errors(each) == [], each.kind
+
+
+@pytest.mark.parametrize("reason", [Reason.NOT_CT, Reason.IRREGULAR_SPACING, Reason.BETTER_SERIES])
+def test_report_of_a_series_not_read_has_no_error(make_writer, make_series, validation_errors, reason):
+    def localizer(dataset: Dataset) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    paths = make_series(change=localizer).paths
+    when = datetime(2026, 11, 23, tzinfo=UTC)
+    (report,) = make_writer().write_not_analysed(paths, Refusal(reason, "detail"), revision=1, declined_at=when)
+    assert validation_errors(report) == []
+
+
+def test_dcmtk_reads_the_report(make_writer, make_order, make_series):
+    if shutil.which("dsrdump") is None:
+        pytest.skip("dsrdump (Debian: dcmtk) is not installed")
+    written = make_writer().write(make_order(make_series()))
+    for each in (written[0], written[-1]):
+        read = subprocess.run(["dsrdump", "+Pl", str(each.path)], capture_output=True, text=True, timeout=60)
+        assert read.returncode == 0, read.stderr
+        complaints = [line for line in read.stderr.splitlines() if "template constraints not yet supported" not in line]
+        assert complaints == []
+        assert "Flagged for suspected intracranial hemorrhage" in read.stdout
