@@ -16,9 +16,11 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import P_DATA_TF
+from pynetdicom.pdu_primitives import P_DATA
 from structlog.testing import capture_logs
 
 from triage_node.arrival.storage_scp import Limits
+from triage_node.core.errors import Refused
 
 MakeInstance = Callable[..., Dataset]
 
@@ -45,15 +47,29 @@ def store_still_works(node: Any, instance: Dataset) -> None:
     association.release()
 
 
-def send_half(association: Association, instance: Dataset) -> None:
-    """Send the command and half of the dataset of a C-STORE, and nothing more."""
+def store_request(instance: Dataset, dataset: bytes) -> list[bytes]:
+    """Return the PDUs of a C-STORE-RQ."""
     request = C_STORE()
     request.MessageID, request.Priority = 1, 2
     request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
-    request.DataSet = BytesIO(encode(instance, False, True) or b"")
+    request.DataSet = BytesIO(dataset)
     message = C_STORE_RQ()
     message.primitive_to_message(request)
-    pdus = [P_DATA_TF(primitive).encode() for primitive in message.encode_msg(1, 16_384)]
+    return [bytes(P_DATA_TF(primitive).encode()) for primitive in message.encode_msg(1, 16_384)]
+
+
+def answer_to(association: Association, pdus: list[bytes]) -> int:
+    """Send PDUs as they are and return the status that comes back."""
+    association._reactor_checkpoint.clear()  # else the association's own thread takes the answer
+    association.dul.socket.socket.sendall(b"".join(pdus))
+    _, response = association.dimse.get_msg(block=True)
+    association._reactor_checkpoint.set()
+    return int(response.Status)
+
+
+def send_half(association: Association, instance: Dataset) -> None:
+    """Send the command and half of the dataset of a C-STORE, and nothing more."""
+    pdus = store_request(instance, encode(instance, False, True) or b"")
     association.dul.socket.socket.sendall(b"".join(pdus[: len(pdus) // 2]))
 
 
@@ -94,15 +110,7 @@ def test_a_dataset_cut_short_by_its_sender_is_quarantined(node: Any, make_instan
     instance = make_instance(size=64)
     whole = encode(instance, False, True) or b""
     association = node.associate()
-    request = C_STORE()
-    request.MessageID, request.Priority = 1, 2
-    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
-    request.DataSet = BytesIO(whole[: len(whole) // 2])
-    association._reactor_checkpoint.clear()
-    association.dimse.send_msg(request, 1)
-    _, response = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
-    assert response.Status == 0xC000
+    assert answer_to(association, store_request(instance, whole[: len(whole) // 2])) == 0xC000
     assert "Pixel" in node.quarantined[0].reason or "7FE0" in node.quarantined[0].reason
     association.release()
 
@@ -192,4 +200,72 @@ def test_more_connections_than_can_be_served_are_closed_at_once(
     finally:
         for each in idle:
             each.close()
+    eventually(lambda: node.associate().is_established)
+
+
+def p_data(control_header: bytes, fragment: bytes) -> bytes:
+    """Return one P-DATA-TF with one fragment (PS3.8 9.3.5 and E.2)."""
+    primitive = P_DATA()
+    primitive.presentation_data_value_list.append((1, control_header + fragment))
+    return bytes(P_DATA_TF(primitive).encode())
+
+
+def test_an_empty_last_fragment_is_dicom(node: Any, make_instance: MakeInstance) -> None:
+    instance = make_instance()
+    association = node.associate()
+    pdus = store_request(instance, encode(instance, False, True) or b"")
+    last = pdus.pop()
+    body = bytearray(last)
+    body[11] &= 0xFD  # the message control header: not the last fragment after all
+    assert answer_to(association, [*pdus, bytes(body), p_data(b"\x02", b"")]) == 0x0000
+    association.release()
+
+
+def test_a_command_without_end_ends_the_association(
+    node: Any, make_instance: MakeInstance, eventually: Callable[..., Any]
+) -> None:
+    association = node.associate()
+    with capture_logs() as logs:
+        for _ in range(20):
+            try:
+                association.dul.socket.socket.sendall(p_data(b"\x01", bytes(4096)))
+            except OSError:
+                break
+        eventually(lambda: node.ended)
+    assert node.ended[0][1] is True
+    assert [line["reason"] for line in logs if line["event"] == "association_cut_off"] == ["a command without end"]
+    store_still_works(node, make_instance())
+
+
+def test_requests_that_do_not_wait_for_answers_end_the_association(
+    make_node: Callable[..., Any], make_instance: MakeInstance, eventually: Callable[..., Any]
+) -> None:
+    def slow(_part10: bytes) -> Any:
+        time.sleep(0.5)
+        raise Refused("slowly")
+
+    node = make_node(read_header=slow)
+    association = node.associate()
+    instance = make_instance()
+    whole = b"".join(store_request(instance, encode(instance, False, True) or b""))
+    with capture_logs() as logs:
+        for _ in range(40):
+            try:
+                association.dul.socket.socket.sendall(whole)
+            except OSError:
+                break
+        eventually(lambda: node.ended)
+    reasons = [line["reason"] for line in logs if line["event"] == "association_cut_off"]
+    assert reasons == ["requests without waiting for answers"]
+
+
+def test_an_address_that_connects_too_often_is_turned_away_until_it_calms_down(
+    make_node: Callable[..., Any], make_instance: MakeInstance, eventually: Callable[..., Any]
+) -> None:
+    node = make_node(limits=Limits(connections_per_s=1.0))
+    with capture_logs() as logs:
+        for _ in range(15):
+            with connected(node):
+                pass
+        eventually(lambda: [line for line in logs if line["event"] == "connection_refused"])
     eventually(lambda: node.associate().is_established)

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from triage_node.arrival.peer_policy import PeerPolicy
 from triage_node.arrival.storage_scp import Limits
 from triage_node.core.conformance import CT_IMAGE_STORAGE, TRANSFER_SYNTAXES
-from triage_node.core.errors import Refused
+from triage_node.core.errors import ConfigurationRejected, Refused
 from triage_node.core.identifiers import PeerAddress
 from triage_node.forwarding.storage_scu import StorageScu
 
@@ -311,3 +311,9 @@ def test_shutdown_waits_for_those_who_are_done_in_time_and_aborts_the_others(
     eventually(lambda: idle.is_aborted)
     assert sorted(aborted for _, aborted in node.ended) == [False, True]
     assert not node.associate().is_established
+
+
+@pytest.mark.parametrize("count", [0, 401])
+def test_more_associations_than_can_be_waited_for_are_a_wrong_setting(count: int) -> None:
+    with pytest.raises(ConfigurationRejected, match="1 to 400"):
+        Limits(maximum_associations=count)

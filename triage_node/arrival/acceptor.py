@@ -21,10 +21,11 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from triage_node.arrival.connection_rate import ConnectionRate
+
 _log = structlog.get_logger()
 
 PDU_TYPES = frozenset(range(0x01, 0x08))
-_PDU_HEADER_BYTES = 6
 ASSOCIATE_REQUEST_BYTES = 1_048_576
 """No A-ASSOCIATE-RQ is longer: 128 presentation contexts with 60 transfer syntaxes each come to half of it. The maximum
 length that we announce binds P-DATA only (PS3.8 D.1)."""
@@ -47,26 +48,26 @@ class BoundedSocket(AssociationSocket):
     maximum_pdu_bytes: int = ASSOCIATE_REQUEST_BYTES
     pdu_timeout_s: float = 60.0
     is_foreign: bool = False
+    header_is_next: bool = True
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return ``nr_bytes`` bytes, or fewer where the peer closed the connection.
+        """Return ``nr_bytes`` bytes, or fewer where there are no more to be had.
 
-        Raises
-        ------
-        OSError
-            Longer than the limit, or slower than the time-out; the state machine then closes the connection.
+        Fewer make the state machine close the connection (Evt17, PS3.8 Table 9-10): the peer closed it, stood still
+        longer than the time-out, announced more than the limit, or does not speak DICOM.
         """
+        received = bytearray()
+        is_header, self.header_is_next = self.header_is_next, not self.header_is_next  # asked for in turn with the rest
         if self.is_foreign:
-            return bytearray()  # as if it had closed: the rest of a web page is nobody's business
+            return received
         if nr_bytes > self.maximum_pdu_bytes:
             _log.warning("pdu_refused", address=self._peer_address, announced_bytes=nr_bytes)
-            raise OSError(f"a PDU of {nr_bytes} bytes was announced, the limit is {self.maximum_pdu_bytes}")
+            return received
         received = bytearray(nr_bytes)
         filled = self._fill(received)
-        if filled < nr_bytes:
-            del received[filled:]
-        if nr_bytes == _PDU_HEADER_BYTES and filled and received[0] not in PDU_TYPES:
-            self.is_foreign = True
+        del received[filled:]
+        if is_header and filled and received[0] not in PDU_TYPES:
+            self.is_foreign = True  # the rest of a web page is nobody's business
             _log.warning("not_dicom_received", address=self._peer_address, first_bytes=received.hex())
         return received
 
@@ -75,15 +76,20 @@ class BoundedSocket(AssociationSocket):
         filled = 0
         with memoryview(received) as view:
             while filled < len(view) and self.socket is not None:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"a PDU took longer than {self.pdu_timeout_s} s")
                 try:
                     count = self.socket.recv_into(view[filled:])
-                except ConnectionError:  # a reset is an end like any other
+                except TimeoutError:
                     count = 0
+                    _log.warning("peer_stood_still", address=self._peer_address, timeout_s=self.pdu_timeout_s)
+                except OSError as error:
+                    count = 0
+                    _log.info("connection_broken", address=self._peer_address, reason=str(error))
+                filled += count
                 if not count:
                     break
-                filled += count
+                if filled < len(view) and time.monotonic() > deadline:
+                    _log.warning("peer_too_slow", address=self._peer_address, timeout_s=self.pdu_timeout_s)
+                    break
         return filled
 
     @property
@@ -100,7 +106,8 @@ def abandon_unrequested(event: Event) -> None:
     association = event.assoc
     if association.requestor.primitive is None and association.dul.to_user_queue.empty():
         _log.debug("connection_closed_unrequested", address=str(association.requestor.address))
-        association.dul.to_user_queue.put(None)  # what the waiting thread gets when the time is over
+        # what the waiting thread gets when the time is over
+        association.dul.to_user_queue.put(None)  # type: ignore[arg-type]
 
 
 class ConnectionHandler(RequestHandler):
@@ -137,11 +144,13 @@ class Acceptor(ThreadedAssociationServer):
         reuse_port: bool,
         network_timeout_s: float,
         maximum_connections: int,
+        rate: ConnectionRate,
         on_turn: Callable[[], None],
     ) -> None:
         self.reuse_port = reuse_port
         self.network_timeout_s = network_timeout_s
         self.maximum_connections = maximum_connections
+        self.rate = rate
         self.on_turn = on_turn
         super().__init__(entity, address, entity.ae_title, contexts, tls, handlers, ConnectionHandler)
 
@@ -164,9 +173,13 @@ class Acceptor(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Take no more connections than can be told politely that there are too many associations."""
-        if len(self.active_associations) < self.maximum_connections:
+        if not self.rate.allows(client_address[0]):
+            reason = "too many a second"
+        elif len(self.active_associations) >= self.maximum_connections:
+            reason = "too many at once"
+        else:
             return True
-        _log.warning("connection_refused", address=client_address[0], limit=self.maximum_connections)
+        _log.warning("connection_refused", address=client_address[0], reason=reason)
         return False
 
     def shutdown(self) -> None:

@@ -24,8 +24,8 @@ import structlog
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
 
-from triage_node.arrival.dataset_limit import OversizedDataset
 from triage_node.arrival.file_meta import file_meta
+from triage_node.arrival.message_limits import OversizedDataset
 from triage_node.arrival.spool import SpoolFull
 from triage_node.core.dimse_status import (
     CANNOT_UNDERSTAND,

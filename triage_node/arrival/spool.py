@@ -140,7 +140,7 @@ class DirectorySpool:
     def instances(self) -> Iterator[Path]:
         """Yield the path of every acknowledged instance, for indexing again at start."""
         for folder in self.root.iterdir():
-            if folder not in (self._incoming, self._quarantine) and folder.is_dir():
+            if folder.name[0].isdecimal() and folder.is_dir():
                 yield from folder.glob("*.dcm")
 
     def remove_stale(self) -> int:

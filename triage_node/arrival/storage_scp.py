@@ -23,9 +23,11 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from triage_node.arrival.acceptor import Acceptor, SharedContexts, abandon_unrequested
 from triage_node.arrival.association_register import AssociationRegister, OnEnded, OnOpened, described_peer
 from triage_node.arrival.c_store import CStore, HeaderReader
-from triage_node.arrival.dataset_limit import dataset_bound
+from triage_node.arrival.connection_rate import ConnectionRate
+from triage_node.arrival.message_limits import message_bound
 from triage_node.arrival.peer_policy import PeerPolicy
 from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, TRANSFER_SYNTAXES
+from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.ports import QuarantinedObject, Spool, StoredInstance
 
 _log = structlog.get_logger()
@@ -40,7 +42,10 @@ class Limits:
     Attributes
     ----------
     maximum_associations
-        Served at once; one more is rejected as transient, local limit exceeded (PS3.8 9.3.4).
+        Served at once; one more is rejected as transient, local limit exceeded (PS3.8 9.3.4). At most 400, because
+        pynetdicom waits with select(2), which knows 1024 file descriptors. Several processes can share the port.
+    connections_per_s
+        Connections of one address in the long run; see ``ConnectionRate``.
     maximum_pdu_bytes
         Longest P-DATA-TF that we announce to take (PS3.8 D.1).
     maximum_dataset_bytes
@@ -54,8 +59,13 @@ class Limits:
     maximum_associations: int = 64
     maximum_pdu_bytes: int = 262_144
     maximum_dataset_bytes: int = 1_073_741_824
+    connections_per_s: float = 50.0
     association_timeout_s: float = 30.0
     network_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.maximum_associations <= 400:
+            raise ConfigurationRejected(f"associations at once must be 1 to 400, not {self.maximum_associations}")
 
 
 @functools.cache
@@ -145,6 +155,7 @@ class StorageScp:
             reuse_port=self._reuse_port,
             network_timeout_s=limits.network_timeout_s,
             maximum_connections=2 * limits.maximum_associations,
+            rate=ConnectionRate(limits.connections_per_s),
             on_turn=self._register.end_dead,
         )
         self._acceptor = acceptor
@@ -186,7 +197,7 @@ class StorageScp:
             (evt.EVT_ACSE_SENT, self._register.release_answered),
             (evt.EVT_ABORTED, self._register.aborted),
             (evt.EVT_CONN_CLOSE, abandon_unrequested),
-            (evt.EVT_PDU_RECV, dataset_bound(self._limits.maximum_dataset_bytes)),
+            (evt.EVT_PDU_RECV, message_bound(self._limits.maximum_dataset_bytes)),
             (evt.EVT_C_STORE, self._answer_store),
             (evt.EVT_C_ECHO, self._answer_echo),
         ]

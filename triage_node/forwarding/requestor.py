@@ -24,6 +24,10 @@ from triage_node.core.identifiers import PeerAddress
 _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU, and their debug lines hold patient identifiers
 
 
+RELEASE_TIMEOUT_S = 5.0
+"""Some archives close the connection instead of answering A-RELEASE; all is stored by then, so that nothing waits for it."""
+
+
 class PeerUnreachable(Transient):
     """No association with the peer: no connection, a rejection, an abort or silence."""
 
@@ -82,6 +86,7 @@ class Requestor:
             raise
         finally:
             if association.is_established:
+                association.acse_timeout = min(self.association_timeout_s, RELEASE_TIMEOUT_S)
                 association.release()
 
     def _requested(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Association:
