@@ -17,5 +17,5 @@ A study travels from left to right; each package is a station, and the stations 
 - ``training``: data sets, training, honest evaluation
 - ``web``: health page and metrics
 - ``worklist``: the results database
-- ``cli``, ``demo``, ``self_check``, ``supervisor``, ``wiring``, ``settings``, ``logs``: the command and what it stands on
+- ``cli``, ``terminal``, ``demo``, ``self_check``, ``supervisor``, ``wiring``, ``settings``, ``logs``: the command and what it stands on
 """

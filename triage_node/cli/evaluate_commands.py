@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,10 @@ import typer
 from triage_node.cli import options
 
 if TYPE_CHECKING:
-    from triage_node.training.evaluate import Evaluation, Thresholds
+    from triage_node.cascade.runner import Cascade
+    from triage_node.training.datasets import LabelledScan
+    from triage_node.training.evaluate import Thresholds
+    from triage_node.training.heatmap_scores import HeatmapEvaluation
     from triage_node.training.predictions import Predictions
 
 
@@ -59,6 +63,10 @@ def evaluate(
     even_if_trained_on: Annotated[
         bool, typer.Option("--even-if-trained-on", help="With --data: warn, not refuse, of patients trained on.")
     ] = False,
+    regions: Annotated[
+        Path | None,
+        typer.Option(help="With --data ct-ich: folder of drawn regions (masks.csv) to score heatmaps with."),
+    ] = None,
     config: options.Config = None,
     json_: options.AsJson = False,
 ) -> None:
@@ -72,17 +80,32 @@ def evaluate(
 
     if bool(predictions) == bool(data):
         raise ConfigurationRejected("give either PREDICTIONS.csv or --data SOURCE:FOLDER")
-    warnings: list[str] = []
+    if regions and not data:
+        raise ConfigurationRejected("--regions needs --data: heatmaps are made by reading")
     if data:
-        models, other, thresholds = _read_with_releases(
-            data, [release, *([shadow] if shadow else [])], operating_point, even_if_trained_on, config, out, warnings
-        )
+        asked = [release, *([shadow] if shadow else [])]
+        found = _read_with_releases(data, asked, operating_point, even_if_trained_on, config, out, regions)
     else:
-        from triage_node.training.evaluate import Thresholds
+        found = _read_tables_only(predictions or [], shadow)
+    thresholds = _overridden(found.thresholds, threshold, slice_threshold, subtype_threshold)
+    _judge_and_show(found, thresholds, readers, slices, out, json_)
 
-        models, other, thresholds = _read_tables(predictions or []), _shadow_table(shadow), Thresholds()
-    thresholds = _overridden(thresholds, threshold, slice_threshold, subtype_threshold)
-    _judge_and_show(models, other, readers, thresholds, slices, warnings, out, json_)
+
+@dataclass(frozen=True)
+class _Read:
+    """What is to be judged, wherever it came from."""
+
+    models: Sequence[Predictions]
+    shadow: Predictions | None
+    thresholds: Thresholds
+    warnings: Sequence[str] = ()
+    heatmaps: HeatmapEvaluation | None = None
+
+
+def _read_tables_only(named: Sequence[str], shadow: str | None) -> _Read:
+    from triage_node.training.evaluate import Thresholds
+
+    return _Read(_read_tables(named), _read_tables([shadow])[0] if shadow else None, Thresholds())
 
 
 def _read_tables(named: Sequence[str]) -> list[Predictions]:
@@ -98,10 +121,6 @@ def _read_tables(named: Sequence[str]) -> list[Predictions]:
     if len(set(names)) < len(names):
         raise ConfigurationRejected(f"two models are called {max(names, key=names.count)}; write NAME=PREDICTIONS.csv")
     return tables
-
-
-def _shadow_table(shadow: str | None) -> Predictions | None:
-    return _read_tables([shadow])[0] if shadow else None
 
 
 def _overridden(
@@ -125,12 +144,9 @@ def _read_with_releases(
     even_if_trained_on: bool,
     config: Path | None,
     out: Path,
-    warnings: list[str],
-) -> tuple[list[Predictions], Predictions | None, Thresholds]:
+    regions: Path | None,
+) -> _Read:
     """Read a data set with one release, or two; keep each one's predictions beside the report."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from triage_node import wiring
     from triage_node.cascade.runner import Cascade
     from triage_node.cascade.weights import active_release_folder
@@ -138,50 +154,63 @@ def _read_with_releases(
     from triage_node.training.predictions import write_predictions
     from triage_node.training.release_reading import read_dataset, refuse_trained_on, thresholds_of
 
-    settings = options.load(config)
-    home = wiring.weights_folder(settings)
+    home = wiring.weights_folder(options.load(config))
     dataset = open_dataset(data)
-    warnings += [f"left out: {each.series}, {each.reason}" for each in dataset.excluded[:20]]
-    console = Console(stderr=True)
-    found: list[Predictions] = []
-    thresholds = None
+    warnings = [f"left out: {each.series}, {each.reason}" for each in dataset.excluded[:20]]
+    cascades = []
     for name in releases:
         folder = active_release_folder(home) if name is None else Path(name) if Path(name).is_dir() else home / name
-        cascade = Cascade.load(folder, operating_point=operating_point)
-        warnings += refuse_trained_on(cascade.release, dataset, allow=even_if_trained_on)
-        thresholds = thresholds or thresholds_of(cascade.operating_point)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-            bar = progress.add_task(f"reading with {cascade.release.name}", total=len(dataset.scans))
-            found.append(read_dataset(cascade, dataset.scans, cascade.release.name, lambda: progress.advance(bar)))
-        out.mkdir(parents=True, exist_ok=True)
+        cascades.append(Cascade.load(folder, operating_point=operating_point))
+        warnings += refuse_trained_on(cascades[-1].release, dataset, allow=even_if_trained_on)
+    out.mkdir(parents=True, exist_ok=True)
+    found: list[Predictions] = []
+    for cascade in cascades:
+        name = cascade.release.name if not found else f"{cascade.release.name} (shadow)"
+        found.append(read_dataset(cascade, _with_progress(dataset.scans, f"reading with {name}"), name))
         write_predictions(out / f"predictions_{cascade.release.name}.csv", found[-1])
-    assert thresholds is not None
-    return found[:1], found[1] if len(found) > 1 else None, thresholds
+    return _Read(
+        models=found[:1],
+        shadow=found[1] if len(found) > 1 else None,
+        thresholds=thresholds_of(cascades[0].operating_point),
+        warnings=warnings,
+        heatmaps=_scored_heatmaps(cascades[0], dataset.scans, regions) if regions else None,
+    )
+
+
+def _scored_heatmaps(cascade: Cascade, scans: Sequence[LabelledScan], regions: Path) -> HeatmapEvaluation:
+    from triage_node.training.heatmap_scores import score_heatmaps
+    from triage_node.training.region_masks import read_region_masks
+    from triage_node.training.release_reading import masked_slices
+
+    drawn = read_region_masks(regions)
+    return score_heatmaps(masked_slices(cascade, scans, drawn))
+
+
+def _with_progress(scans: Sequence[LabelledScan], description: str) -> Iterable[LabelledScan]:
+    """Show a bar with the time left on a terminal, and nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(scans, description, console=console, disable=not console.is_terminal)
 
 
 def _judge_and_show(
-    models: Sequence[Predictions],
-    shadow: Predictions | None,
-    readers: Path | None,
-    thresholds: Thresholds,
-    slices: bool,
-    warnings: Sequence[str],
-    out: Path,
-    json_: bool,
+    found: _Read, thresholds: Thresholds, readers: Path | None, slices: bool, out: Path, json_: bool
 ) -> None:
     from triage_node.training.evaluate import evaluate as judge
     from triage_node.training.evaluation_json import evaluation_to_json
     from triage_node.training.evaluation_report import write_report
     from triage_node.training.readings import read_readings
 
-    judged: Evaluation = judge(
-        models,
-        readings=read_readings(readers, models[0].subjects) if readers else None,
-        shadow=shadow,
+    judged = judge(
+        found.models,
+        readings=read_readings(readers, found.models[0].subjects) if readers else None,
+        shadow=found.shadow,
         thresholds=thresholds,
         with_slices=slices,
-        warnings=warnings,
+        warnings=found.warnings,
+        heatmaps=found.heatmaps,
     )
     html, _ = write_report(judged, out)
     if json_:

@@ -40,7 +40,7 @@ def classify(
         return
     from rich.console import Console
 
-    from triage_node.cli.tables import subtypes_text
+    from triage_node.terminal.worklist_table import subtypes_text
 
     console = Console()
     for each in results:

@@ -41,7 +41,7 @@ def worklist(
         return
     from rich.console import Console
 
-    from triage_node.cli.tables import worklist_table
+    from triage_node.terminal.worklist_table import worklist_table
 
     Console().print(worklist_table(rows))
 
@@ -63,7 +63,7 @@ def show(
         return
     from rich.console import Console
 
-    from triage_node.cli.study_page import study_page
+    from triage_node.terminal.study_page import study_page
 
     Console().print(study_page(found))
 
@@ -78,14 +78,11 @@ def _study_uid(repository: StudyRepository, named: str) -> str:
     """
     from triage_node.core.errors import Refused
 
-    if repository.study(named) is not None:
-        return named
-    rows = repository.worklist(limit=1_000_000)
-    matches = [row["study_instance_uid"] for row in rows if named in (row["accession_number"], row["patient_id"])]
+    matches = repository.studies_named(named, limit=11)
     if len(matches) == 1:
-        return str(matches[0])
+        return matches[0]
     if matches:
-        raise Refused(f"{named} names {len(matches)} studies; give a Study Instance UID: {', '.join(matches[:10])}")
+        raise Refused(f"{named} names several studies; give a Study Instance UID: {', '.join(matches[:10])}")
     raise Refused(f"no study has the Study Instance UID, accession number or patient ID {named}")
 
 
@@ -125,7 +122,7 @@ def list_deliveries(
         return
     from rich.console import Console
 
-    from triage_node.cli.study_page import deliveries_table
+    from triage_node.terminal.study_page import deliveries_table
 
     Console().print(deliveries_table(rows))
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.live import Live
 
 from triage_node import wiring
-from triage_node.cli.tables import worklist_table
 from triage_node.core.errors import ConfigurationRejected, TriageError
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.study_state import FINAL_STATES
@@ -25,6 +24,7 @@ from triage_node.demo.pacs import DemoPacs
 from triage_node.demo.studies import STUDIES, write_all
 from triage_node.settings import Settings
 from triage_node.supervisor import Supervisor, free_port
+from triage_node.terminal.worklist_table import worklist_table
 
 START_LIMIT_S = 90.0
 FINISH_LIMIT_S = 120.0

@@ -41,7 +41,9 @@ class Heart:
         self, beat: Callable[[ProcessPulse], None], name: str, detail: Mapping[str, Any], supervisor: int | None
     ) -> None:
         self._beat, self._supervisor = beat, supervisor
-        self._pulse = ProcessPulse(name, socket.gethostname(), os.getpid(), datetime.now(UTC), datetime.now(UTC), detail)
+        self._pulse = ProcessPulse(
+            name, socket.gethostname(), os.getpid(), datetime.now(UTC), datetime.now(UTC), detail
+        )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
 

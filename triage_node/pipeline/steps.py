@@ -82,7 +82,8 @@ class StudyPath:
             record = self.repository.series(series.series_id)
             if not self._is_over(series, record):
                 continue
-            if self.repository.close_series(series.series_id, series.revision, self.clock.now()):
+            count = len(record.instances)
+            if self.repository.close_series(series.series_id, series.revision, self.clock.now(), instance_count=count):
                 log.info("series_closed", series_instance_uid=record.series_instance_uid, revision=series.revision)
                 closed += 1
                 self.choose(record.study_id)
@@ -230,13 +231,16 @@ class ForwardingPath:
         outcomes = self.sender.send(batch.destination, [each for _, each in batch.objects])
         now = clock.now()
         again_at = self._next_attempt(now, batch.attempts, batch.due_since)
-        for (delivery_id, _), outcome in zip(batch.objects, outcomes, strict=True):
-            next_attempt_at = again_at if outcome.action is Action.TRY_AGAIN else None
-            repository.save_outcome(delivery_id, outcome, now, next_attempt_at=next_attempt_at)
-            if outcome.action is Action.TRY_AGAIN:
+        results = [
+            (delivery_id, outcome, again_at if outcome.action is Action.TRY_AGAIN else None)
+            for (delivery_id, _), outcome in zip(batch.objects, outcomes, strict=True)
+        ]
+        repository.save_outcomes(results, now)
+        for delivery_id, outcome, next_attempt_at in results:
+            if outcome.action is Action.TRY_AGAIN and next_attempt_at is not None:
                 log.warning("delivery_put_off", destination=destination, delivery_id=delivery_id, detail=outcome.detail)
-            elif outcome.action is Action.GIVE_UP:
-                log.error("delivery_failed", destination=destination, delivery_id=delivery_id, detail=outcome.detail)
+            elif outcome.action in (Action.TRY_AGAIN, Action.GIVE_UP):
+                log.error("delivery_given_up", destination=destination, delivery_id=delivery_id, detail=outcome.detail)
         log.info("study_forwarded", destination=destination, objects=len(outcomes), attempts=batch.attempts + 1)
 
     def _next_attempt(self, now: datetime, attempts: int, due_since: datetime) -> datetime | None:

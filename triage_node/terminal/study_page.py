@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from triage_node.cli.tables import priority_text, state_text, subtypes_text
+from triage_node.terminal.worklist_table import priority_text, state_text, subtypes_text
 
 BAR = 30
 """Width of a slice's bar at probability 1, in characters."""

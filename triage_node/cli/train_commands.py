@@ -1,0 +1,75 @@
+"""``train``: from labelled scans and a run configuration to a release of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triage_node.cli import options
+
+_CONFIGURATIONS = Path(__file__).resolve().parent.parent / "training" / "configs"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+def train(
+    configuration: Annotated[
+        Path, typer.Argument(help="Run configuration (TOML), or the name of a shipped one, such as ct_ich.")
+    ],
+    data: Annotated[list[str], typer.Option(help="Data set, SOURCE:FOLDER; may be given several times.")],
+    out: Annotated[Path, typer.Option(help="The run's folder: banks, jobs, curves, predictions, release.")],
+    labels: Annotated[
+        str | None, typer.Option(help="sub (subject labels) or sli (subject and slice labels), over the file's.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Jobs side by side on the CPU. [default: cores - 1]")
+    ] = None,
+    banks: Annotated[Path | None, typer.Option(help="Where prepared scans are kept. [default: OUT/banks]")] = None,
+    json_: options.AsJson = False,
+) -> None:
+    """Train both stages with cross-validation by patient, and write weights with their measured figures.
+
+    Both stages, two-type (any blood) and five-type (CPH, IVH, SDH, EDH, SAH), are trained in one run. Exit status 1
+    where a data set or the configuration is refused.
+    """
+    from dataclasses import replace
+
+    from triage_node.core.errors import ConfigurationRejected
+    from triage_node.training.configuration import read_configuration
+    from triage_node.training.datasets import DatasetRejected, open_dataset
+    from triage_node.training.progress import ProgressDisplay
+    from triage_node.training.sources import described_sources
+    from triage_node.training.train import detected_machine, run
+
+    named = _CONFIGURATIONS / f"{configuration.name}.toml"
+    file = named if not configuration.exists() and named.is_file() else configuration
+    chosen = read_configuration(file)
+    if labels is not None:
+        chosen = replace(chosen, labels=labels)
+    if (out / "jobs").exists() and not resume:
+        raise ConfigurationRejected(f"{out} holds a run already; give --resume to go on with it, or another --out")
+    try:
+        datasets = [open_dataset(each) for each in data]
+    except DatasetRejected as error:
+        raise ConfigurationRejected(str(error)) from error
+    scans = [scan for dataset in datasets for scan in dataset.scans]
+    with ProgressDisplay() as display:
+        release = run(
+            scans,
+            chosen,
+            out,
+            detected_machine(workers),
+            display.show,
+            sources=described_sources(datasets),
+            banks=banks,
+        )
+    if json_:
+        options.print_json({"release": str(release)})
+    else:
+        typer.echo(f"{release}\nAdd it with `triage-node weights add {release}`.")

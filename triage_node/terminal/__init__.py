@@ -1,0 +1,1 @@
+"""Results laid out for the terminal: the worklist, one study, the outbox."""
