@@ -1,7 +1,7 @@
 """From logits to probabilities: temperature, and the shift to a site's prevalence.
 
-In: logits. Out: probabilities, 0 to 1. A score is called a probability only after both steps; an operating point is shifted
-along with it, so that neither step ever changes which studies are flagged.
+In: logits. Out: probabilities, 0 to 1. A score is called a probability only after both steps; an operating point is
+shifted along with it, so that neither step ever changes which studies are flagged.
 """
 
 from __future__ import annotations

@@ -30,11 +30,14 @@ class Architecture:
     ----------
     backbone
         A name in ``slice_encoder.BACKBONES``.
+    input_size
+        Rows and columns that slices on the 256 x 256 grid are brought to before the CNN; 256 leaves them.
     recurrence, layers, units, dropout, subject_head
         As ``sequence_model.SequenceModel`` has them.
     """
 
     backbone: str = "plain10"
+    input_size: int = 256
     recurrence: str = "gru"
     layers: int = 1
     units: int = 128

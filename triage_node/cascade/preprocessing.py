@@ -3,8 +3,8 @@
 In: one series as ``volume_hu`` (slices, rows, columns), index 0 the most inferior, with its slice spacing. Out:
 three windowed channels of the cranium per slice at 256 x 256, and the ``Grid`` that maps slices and pixels back.
 Thin series are averaged to about 5 mm; slices are brought to 512 x 512 (Ye et al. 2019, "Data preprocessing"), cropped
-to one square around the cranium for the whole scan, and resampled to 256 x 256. Training goes through the same functions:
-a difference between the two would be a silent loss of accuracy.
+to one square around the cranium for the whole scan, and resampled to 256 x 256. Training goes through the same
+functions: a difference between the two would be a silent loss of accuracy.
 """
 
 from __future__ import annotations
@@ -237,9 +237,20 @@ def fractions_on_network_grid(fractions: npt.NDArray[np.generic], grid: Grid) ->
     return _resized(_cropped(canvas, grid.box, 0.0), INPUT_SIZE, INPUT_SIZE)
 
 
-def network_input(volume_hu: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """Show a volume on the network's grid through the three windows : (slices, 3, rows, columns), 0 to 1."""
-    return windowed(volume_hu, NETWORK_WINDOWS)
+def network_input(volume_hu: npt.NDArray[np.generic], size: int = INPUT_SIZE) -> npt.NDArray[np.float32]:
+    """Show a volume on the network's grid through the three windows.
+
+    Parameters
+    ----------
+    volume_hu : (slices, 256, 256), HU
+    size
+        Rows and columns to bring it to first, for networks that were trained on smaller slices.
+
+    Returns
+    -------
+    (slices, 3, size, size), 0 to 1
+    """
+    return windowed(_resized(np.asarray(volume_hu, dtype=np.float32), size, size), NETWORK_WINDOWS)
 
 
 def heatmaps_on_source(maps: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Write a release folder: the last step of training, and the one way a manifest comes into being.
 
-In: trained networks, calibrations and measured operating points. Out: ``model_weights/<release>/`` as ``weights.read_release``
-accepts it, with the reference output of the self-test. The folder appears whole or not at all.
+In: trained networks, calibrations and measured operating points. Out: ``model_weights/<release>/`` as
+``weights.read_release`` accepts it, with the reference output of the self-test. The folder appears whole or not at all.
 """
 
 from __future__ import annotations

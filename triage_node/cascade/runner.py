@@ -1,8 +1,8 @@
 """The cascade on one series: volume in, finding and heatmaps out.
 
-In: a head volume in HU with slice index 0 the most inferior. Out: ``CascadeReading``, whose finding covers every source slice.
-Stage one reads every series; stage two (the kinds of blood) runs only where stage one is at or above its operating point
-(Ye et al. 2019, Fig. 1). Every number comes from the release's networks; nothing is filled in.
+In: a head volume in HU with slice index 0 the most inferior. Out: ``CascadeReading``, whose finding covers every source
+slice. Stage one reads every series; stage two (the kinds of blood) runs only where stage one is at or above its
+operating point (Ye et al. 2019, Fig. 1). Every number comes from the release's networks; nothing is filled in.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class CascadeReading:
         Parameters
         ----------
         kinds
-            ``flagged``: stage one's slice logit, for flagged slices; ``all``: the same for every slice; ``subject``: stage one's
-            subject logit, for every slice on one common scale.
+            ``flagged``: stage one's slice logit, for flagged slices; ``all``: the same for every slice; ``subject``:
+            stage one's subject logit, for every slice on one common scale.
 
         Returns
         -------
@@ -219,7 +219,8 @@ class Cascade:
 
     def _encoded(self, grid_hu: npt.NDArray[np.float32]) -> list[_MemberState]:
         """Run every member's CNN once over (slices, 256, 256), HU."""
-        shown = torch.from_numpy(network_input(grid_hu)).to(self.device, memory_format=torch.channels_last)
+        shown = torch.from_numpy(network_input(grid_hu, self.release.architecture.input_size))
+        shown = shown.to(self.device, memory_format=torch.channels_last)
         mask = torch.ones((1, shown.shape[0]), dtype=torch.bool, device=self.device)
         states = []
         with torch.inference_mode():

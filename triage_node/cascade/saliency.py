@@ -1,7 +1,7 @@
 """Grad-CAM for slices and for the subject (Selvaraju et al. 2017, equations 1 and 2).
 
-In: the last convolution maps that the forward pass kept. Out: maps in 0 to 1 on the map's own grid. The gradient is needed from a
-head to the last map only, so the RNN and the heads run again with gradient and the CNN never does.
+In: the last convolution maps that the forward pass kept. Out: maps in 0 to 1 on the map's own grid. The gradient is
+needed from a head to the last map only, so the RNN and the heads run again with gradient and the CNN never does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def _with_gradient(last_map: Tensor) -> Tensor:
 def slice_activation(network: CascadeNetwork, last_map: Tensor, chosen: Sequence[int]) -> Tensor:
     """Explain stage one's logit of some slices, each by its own map alone.
 
-    Each chosen slice gets a copy of the scan in which only that slice carries a gradient; all copies pass the RNN as one batch.
+    Each chosen slice gets a copy of the scan in which only that slice carries a gradient; all copies pass the RNN as
+    one batch.
 
     Parameters
     ----------

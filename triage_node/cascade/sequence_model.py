@@ -1,7 +1,8 @@
 """The RNN of the cascade: a scan's slice features in order, to logits per slice and per subject.
 
 In: features and the CNN's own logits of every slice from inferior to superior, with a mask where scans are padded. Out:
-``SequenceLogits``. The recurrence is over slices (Ye et al. 2019, Fig. 2); a padded slice never changes what a scan gets.
+``SequenceLogits``. The recurrence is over slices (Ye et al. 2019, Fig. 2); a padded slice never changes what a scan
+gets.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class SequenceModel(nn.Module):
     dropout
         Share of features and states that are dropped in training.
     subject_head
-        ``pooled``: linear on [maximum; attention mean] of the states. ``log_sum_exp``: smooth maximum of the slice logits.
+        ``pooled``: linear on [maximum; attention mean] of the states. ``log_sum_exp``: smooth maximum of the slice
+        logits.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """The CNN of the cascade: one convolution map, one feature vector and the CNN's own logits per slice.
 
-In: windowed slices (slices, 3, rows, columns), 0 to 1. Out: ``SliceEncoding``. Slices never see each other here; that is
-``sequence_model``'s part. The paper (Ye et al. 2019) leaves its backbone to a supplement that is not publicly stored: ``plain10``
-is our choice for four CPU cores, ``vgg16_bn`` is what a later paper names, the others are there to compare.
+In: windowed slices (slices, 3, rows, columns), 0 to 1. Out: ``SliceEncoding``. Slices never see each other here; that
+is ``sequence_model``'s part. The paper (Ye et al. 2019) leaves its backbone to a supplement that is not publicly
+stored: ``plain10`` is our choice for four CPU cores, ``vgg16_bn`` is what a later paper names, the others are there to
+compare.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Releases of weights: what lies in ``model_weights/<release>/`` and the checks before any of it is used.
 
 In: a release folder. Out: networks ready to read, or ``WeightsRejected`` that says which file is wrong and what to do.
-Only safetensors are read and nothing is ever unpickled. ``model_weights/active`` is a text file that names the release in use.
+Only safetensors are read and nothing is ever unpickled. ``model_weights/active`` is a text file that names the release
+in use.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,3 +308,27 @@ def rollback(model_weights: Path) -> str:
         )
     activate(model_weights, names[1])
     return names[1]
+
+
+def add_release(model_weights: Path, source: Path) -> str:
+    """Copy a release beside the others after checking it, tensors included, and return its name.
+
+    Raises
+    ------
+    WeightsRejected
+        It does not pass its checks, or a release of that name is there already; nothing is copied.
+    """
+    release = read_release(source)
+    load_networks(release)
+    name = release.name
+    if Path(name).name != name or name.startswith("."):
+        raise WeightsRejected(
+            f"{source / MANIFEST_NAME} has the name {name!r}, which is no folder name; rename the release"
+        )
+    if (model_weights / name).exists():
+        raise WeightsRejected(f"{model_weights} has a release {name!r} already; give the new one another name")
+    draft = model_weights / f".{name}.draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(source, draft)
+    os.replace(draft, model_weights / name)
+    return name

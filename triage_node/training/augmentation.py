@@ -1,0 +1,139 @@
+"""What a training slice may look like instead: other pose, size, scanner and noise, but the same labels.
+
+In: slices on the network's grid in HU, and masks. Out: slices at the training size, windowed. Everything is drawn from
+one generator, so that a run can be repeated; slices of one scan can share one geometric transform.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from triage_node.core.hounsfield import AIR_HU, NETWORK_WINDOWS
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far slices are changed; every value is the largest change.
+
+    Attributes
+    ----------
+    rotation_deg, shift_fraction, smallest_scale, largest_scale, aspect_fraction
+        Geometry; ``shift_fraction`` of the half field of view.
+    hu_shift, hu_gain
+        Intensity: HU added, and share of the HU multiplied.
+    noise_hu
+        Standard deviation of added grain.
+    blur_share, sharpen_share
+        Share of slices that are blurred or sharpened.
+    """
+
+    rotation_deg: float = 20.0
+    shift_fraction: float = 0.07
+    smallest_scale: float = 0.88
+    largest_scale: float = 1.15
+    aspect_fraction: float = 0.06
+    hu_shift: float = 4.0
+    hu_gain: float = 0.06
+    noise_hu: float = 4.0
+    blur_share: float = 0.25
+    sharpen_share: float = 0.15
+
+
+def _drawn(shape: tuple[int, ...], chance: torch.Generator) -> Tensor:
+    """Uniform numbers, 0 to 1, on the generator's device."""
+    return torch.rand(shape, generator=chance, device=chance.device)
+
+
+def _centred(shape: tuple[int, ...], chance: torch.Generator) -> Tensor:
+    return _drawn(shape, chance) * 2.0 - 1.0
+
+
+def drawn_transforms(count: int, how: Augmentation, chance: torch.Generator) -> Tensor:
+    """Draw geometric transforms (count, 2, 3) as ``affine_grid`` takes them, left-right flips in half of them."""
+    angle = _centred((count,), chance) * math.radians(how.rotation_deg)
+    scale = how.smallest_scale + (how.largest_scale - how.smallest_scale) * _drawn((count,), chance)
+    aspect = 1.0 + _centred((count,), chance) * how.aspect_fraction
+    flip = torch.where(_drawn((count,), chance) < 0.5, -1.0, 1.0)
+    shift = _centred((count, 2), chance) * how.shift_fraction
+    cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
+    rows = [cosine * flip * aspect, -sine * aspect, shift[:, 0], sine * flip / aspect, cosine / aspect, shift[:, 1]]
+    return torch.stack(rows, dim=1).reshape(count, 2, 3)
+
+
+def transformed(planes: Tensor, transforms: Tensor, size: int, fill: float) -> Tensor:
+    """Apply transforms to (slices, channels, rows, columns) and sample at ``size`` x ``size``."""
+    grid = functional.affine_grid(transforms, [len(planes), 1, size, size], align_corners=False)
+    return functional.grid_sample(planes - fill, grid, mode="bilinear", align_corners=False) + fill
+
+
+def _blurred(planes: Tensor) -> Tensor:
+    return functional.avg_pool2d(functional.pad(planes, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
+    """Change gain, offset, sharpness and grain of (slices, 1, rows, columns), HU, slice by slice."""
+    each = (len(volume_hu), 1, 1, 1)
+    changed = volume_hu * (1.0 + _centred(each, chance) * how.hu_gain) + _centred(each, chance) * how.hu_shift
+    kind, strength = _drawn(each, chance), _drawn(each, chance)
+    toward_blur = torch.where(kind < how.blur_share, 0.8 * strength, torch.zeros_like(kind))
+    toward_blur = torch.where(kind > 1.0 - how.sharpen_share, -0.7 * strength, toward_blur)
+    changed = changed + (_blurred(changed) - changed) * toward_blur
+    white = torch.randn(changed.shape, generator=chance, device=chance.device)
+    grain = 1.5 * _blurred(white) + 0.5 * white
+    return changed + grain * (how.noise_hu * _drawn(each, chance) ** 2)
+
+
+def windowed_batch(volume_hu: Tensor) -> Tensor:
+    """Show (slices, 1, rows, columns), HU, through the network's windows : (slices, 3, rows, columns), 0 to 1."""
+    shown = [((volume_hu - window.lower_hu) / window.width_hu).clamp(0.0, 1.0) for window in NETWORK_WINDOWS]
+    return torch.cat(shown, dim=1).contiguous(memory_format=torch.channels_last)
+
+
+def augmented(
+    volume_hu: Tensor,
+    masks: Tensor | None,
+    scan_of_slice: Tensor | None,
+    size: int,
+    how: Augmentation,
+    chance: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """Augment a batch.
+
+    Parameters
+    ----------
+    volume_hu : (slices, 1, 256, 256), HU
+    masks : (slices, 6, 64, 64), 0 to 1, or None
+    scan_of_slice : (slices,)
+        Slices of the same number share one geometric transform; None gives every slice its own.
+    size
+        Rows and columns of the result.
+    how, chance
+        How far, and the generator.
+
+    Returns
+    -------
+    windowed : (slices, 3, size, size), 0 to 1
+    masks : (slices, 6, size / 16, size / 16) or None
+        The largest coverage in each cell of the network's last map.
+    """
+    if scan_of_slice is None:
+        transforms = drawn_transforms(len(volume_hu), how, chance)
+    else:
+        transforms = drawn_transforms(int(scan_of_slice.max()) + 1, how, chance)[scan_of_slice]
+    seen = changed_intensity(transformed(volume_hu, transforms, size, AIR_HU), how, chance)
+    cells = None
+    if masks is not None:
+        cells = functional.max_pool2d(transformed(masks, transforms, size // 4, 0.0), 4)
+    return windowed_batch(seen), cells
+
+
+def at_size(volume_hu: Tensor, size: int) -> Tensor:
+    """Show (slices, 1, 256, 256), HU, unchanged but for the size : (slices, 3, size, size)."""
+    if size != volume_hu.shape[-1]:
+        volume_hu = functional.interpolate(volume_hu, size=(size, size), mode="bilinear", antialias=True)
+    return windowed_batch(volume_hu)

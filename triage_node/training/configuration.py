@@ -1,0 +1,164 @@
+"""One file that says how a run trains; it is stored beside the weights that came out of it.
+
+In: a TOML file. Out: ``RunConfiguration``, checked. A key that nobody reads is refused, since a misspelt setting that
+is silently ignored is found only after the training.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from triage_node.cascade.network import Architecture
+from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.augmentation import Augmentation
+
+LABEL_SETTINGS = ("sub", "sli")
+"""Sub-Lab trains on subject labels alone, Sli-Lab on subject and slice labels (Ye et al. 2019, "Model training")."""
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Made-up scans: how many heads get blood pasted how often, and how many phantoms there are."""
+
+    pasted_per_head: int = 16
+    phantoms: int = 240
+    phantom_size: int = 384
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class EncoderPhase:
+    """One phase of training the CNN on slices mixed from many scans.
+
+    Attributes
+    ----------
+    steps, batch, size, learning_rate
+        ``size`` is the rows and columns that slices are trained at.
+    pasted, phantom
+        Shares of a batch; the rest are real slices.
+    positive_draws
+        How much more often a real slice with blood is drawn than one without.
+    """
+
+    steps: int
+    batch: int = 48
+    size: int = 192
+    learning_rate: float = 2e-3
+    pasted: float = 0.5
+    phantom: float = 0.0
+    positive_draws: float = 3.0
+
+
+@dataclass(frozen=True)
+class SequencePhase:
+    """Training both RNNs on cached features: augmented views of every scan, then optimizer steps."""
+
+    steps: int = 600
+    scans: int = 24
+    views: int = 4
+    learning_rate: float = 1e-3
+    made_up_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class JointPhase:
+    """End-to-end training of encoder and RNNs on whole scans, batch norm frozen; the only phase that needs no slice label."""
+
+    steps: int = 0
+    scans: int = 3
+    size: int = 192
+    learning_rate: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What all phases share."""
+
+    weight_decay: float = 0.05
+    clip_norm: float = 2.0
+    average_decay: float = 0.995
+    warm_up_steps: int = 60
+    location_weight: float = 1.0
+    checkpoint_every_steps: int = 200
+    validation_share: float = 0.0
+    """Share of the training patients kept aside for early stopping; 0 trains every phase to its end."""
+    patience: int = 3
+    mixed_precision: bool = True
+
+
+@dataclass(frozen=True)
+class RunConfiguration:
+    """All of a run's settings but the data's place on this machine."""
+
+    name: str
+    version: str = "1"
+    labels: str = "sli"
+    seed: int = 1
+    folds: int = 5
+    members: int = 3
+    flip_test: bool = False
+    architecture: Architecture = field(default_factory=Architecture)
+    made_up: MadeUp = field(default_factory=MadeUp)
+    encoder: tuple[EncoderPhase, ...] = ()
+    sequence: SequencePhase = field(default_factory=SequencePhase)
+    joint: JointPhase = field(default_factory=JointPhase)
+    optimization: Optimization = field(default_factory=Optimization)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    text: str = ""
+    """The file as it was written, to be stored with the weights."""
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABEL_SETTINGS:
+            raise ConfigurationRejected(f"labels must be one of {LABEL_SETTINGS}, not {self.labels!r}")
+        if self.folds < 2 or self.members < 1:
+            raise ConfigurationRejected(f"folds must be at least 2 and members 1, not {self.folds} and {self.members}")
+
+
+def _section(kind: type[Section], described: Any, where: str) -> Section:
+    if not isinstance(described, dict):
+        raise ConfigurationRejected(f"{where} must be a table")
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(described) - known)
+    if unknown:
+        raise ConfigurationRejected(
+            f"{where} has the unknown key {unknown[0]!r}; it may have {', '.join(sorted(known))}"
+        )
+    try:
+        return kind(**described)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationRejected(f"{where}: {error}") from error
+
+
+def read_configuration(path: Path) -> RunConfiguration:
+    """Read and check a run's TOML file.
+
+    Raises
+    ------
+    ConfigurationRejected
+        The file cannot be read, a key is unknown, or a value is out of range; the message names the table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        described = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise ConfigurationRejected(f"{path} cannot be read as TOML: {error}") from error
+    sections: dict[str, Any] = {
+        "architecture": Architecture,
+        "made_up": MadeUp,
+        "sequence": SequencePhase,
+        "joint": JointPhase,
+        "optimization": Optimization,
+        "augmentation": Augmentation,
+    }
+    for name, kind in sections.items():
+        if name in described:
+            described[name] = _section(kind, described[name], f"{path}: [{name}]")
+    phases = described.get("encoder", [])
+    described["encoder"] = tuple(_section(EncoderPhase, each, f"{path}: [[encoder]]") for each in phases)
+    if "text" in described:
+        raise ConfigurationRejected(f"{path} has the unknown key 'text'")
+    return _section(RunConfiguration, {**described, "text": text}, str(path))

@@ -1,0 +1,188 @@
+"""Training the CNN on slices mixed from many scans.
+
+In: banks and phases. Out: an averaged encoder with its own heads. Slices of many scans go into a batch, because batch
+norm over the slices of one scan misleads; the RNN comes afterwards, on this encoder's features.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from triage_node.cascade.network import CascadeNetwork
+from triage_node.cascade.slice_encoder import pooled
+from triage_node.training.augmentation import augmented
+from triage_node.training.batches import AllowedScans, MixedSlices, SliceBatch
+from triage_node.training.checkpoints import Checkpoint, Position
+from triage_node.training.configuration import EncoderPhase, RunConfiguration
+from triage_node.training.losses import label_loss, location_loss
+from triage_node.training.schedule import AveragedNetwork, cosine_factor, grouped_parameters
+
+OUTPUT_WEIGHTS = (2.0, 0.6, 0.6, 0.6, 0.6, 0.6)
+"""Any blood weighs as much as three subtypes and a bit: stage two can only follow stage one."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job stands; ``steps`` is the length of the part named ``part``."""
+
+    job: str
+    part: str
+    step: int
+    steps: int
+    loss: float
+
+
+Report = Callable[[Progress], None]
+Validate = Callable[[CascadeNetwork], float]
+
+
+def mixed_precision(device: torch.device, wanted: bool) -> torch.autocast:
+    """16-bit brain floats where they are wanted and the device computes them."""
+    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and able)
+
+
+def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
+    """A generator that depends on these numbers alone; dropout's global one is seeded too."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 1_000_003 + number) % (2**31 - 1)
+    torch.manual_seed(seed)
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+def _prefetched(batches: MixedSlices, first: int, steps: int) -> Iterator[tuple[int, SliceBatch]]:
+    """Read the next batch from disk while the present one is computed."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(batches.at, first)
+        for step in range(first, steps):
+            batch = coming.result()
+            if step + 1 < steps:
+                coming = reader.submit(batches.at, step + 1)
+            yield step, batch
+
+
+def slice_loss(
+    network: CascadeNetwork, batch: SliceBatch, size: int, configuration: RunConfiguration, chance: torch.Generator
+) -> Tensor:
+    """Loss of one batch: slice labels, and the cells of the last map where masks or the absence of blood tell them."""
+    device = chance.device
+    volume_hu, labels, masks, has_mask = (
+        each.to(device, non_blocking=True) for each in (batch.volume_hu, batch.labels, batch.masks, batch.has_mask)
+    )
+    shown, cells = augmented(volume_hu, masks, None, size, configuration.augmentation, chance)
+    assert cells is not None
+    with mixed_precision(device, configuration.optimization.mixed_precision):
+        last_map = network.encoder(shown).last_map
+        located = network.location_logits(last_map)
+        logits = network.cnn_logits(pooled(last_map), located)
+    weights = torch.tensor(OUTPUT_WEIGHTS, device=device)
+    return label_loss(logits.float(), labels, weights) + configuration.optimization.location_weight * location_loss(
+        located.float(), cells, has_mask, labels
+    )
+
+
+@dataclass
+class EncoderTraining:
+    """The encoder phases of one job.
+
+    Attributes
+    ----------
+    job, seed
+        Its name, and its own seed.
+    network, average
+        What is trained, and what is kept.
+    allowed
+        The scans it may train on, by kind.
+    configuration, device, checkpoint, report
+        The run's settings, where it computes, where it is saved, whom it tells.
+    validate
+        Loss on patients kept aside for early stopping; None where none are.
+    """
+
+    job: str
+    seed: int
+    network: CascadeNetwork
+    average: AveragedNetwork[CascadeNetwork]
+    allowed: Mapping[str, AllowedScans]
+    configuration: RunConfiguration
+    device: torch.device
+    checkpoint: Checkpoint
+    report: Report
+    validate: Validate | None = None
+
+    def run(self, position: Position, optimizer_state: object, curve: list[dict[str, float]]) -> None:
+        """Train every phase from a position on; ``curve`` grows by one entry now and then."""
+        for index, phase in enumerate(self.configuration.encoder):
+            if index < position.phase:
+                continue
+            first = position.step if index == position.phase else 0
+            self._phase(index, phase, first, optimizer_state if first else None, curve)
+            self.checkpoint.save(Position(index + 1, 0), self.network, self.average, None, curve)
+
+    def _phase(
+        self, index: int, phase: EncoderPhase, first: int, optimizer_state: object, curve: list[dict[str, float]]
+    ) -> None:
+        settings = self.configuration.optimization
+        optimizer = torch.optim.AdamW(grouped_parameters(self.network, settings.weight_decay), lr=phase.learning_rate)
+        if isinstance(optimizer_state, dict):
+            optimizer.load_state_dict(optimizer_state)
+        batches = MixedSlices(self.allowed, phase, self.configuration.labels, self.seed * 100 + index)
+        stopping = _EarlyStopping(settings.patience)
+        recent = _Recent()
+        for step, batch in _prefetched(batches, first, phase.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = phase.learning_rate * cosine_factor(step, phase.steps, settings.warm_up_steps)
+            self.network.train()
+            chance = seeded_generator(self.device, self.seed, index, step)
+            loss = slice_loss(self.network, batch, phase.size, self.configuration, chance)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
+            optimizer.step()
+            self.average.update(self.network)
+            recent.add(float(loss.detach()))
+            self.report(Progress(self.job, f"encoder {index + 1}", step + 1, phase.steps, recent.mean))
+            if (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == phase.steps:
+                entry = {"phase": float(index), "step": float(step + 1), "loss": recent.mean}
+                if self.validate is not None:
+                    entry["validation_loss"] = self.validate(self.average.network)
+                curve.append(entry)
+                self.checkpoint.save(Position(index, step + 1), self.network, self.average, optimizer, curve)
+                if stopping.should_stop(entry.get("validation_loss")):
+                    break
+
+
+class _Recent:
+    """A moving average of the last losses."""
+
+    def __init__(self) -> None:
+        self.mean = float("nan")
+
+    def add(self, loss: float) -> None:
+        self.mean = loss if self.mean != self.mean else 0.97 * self.mean + 0.03 * loss
+
+
+class _EarlyStopping:
+    """Stop where the validation loss has not fallen for some checks; never without one."""
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._best = float("inf")
+        self._since_best = 0
+        self.started = time.monotonic()
+
+    def should_stop(self, validation_loss: float | None) -> bool:
+        if validation_loss is None:
+            return False
+        if validation_loss < self._best:
+            self._best, self._since_best = validation_loss, 0
+            return False
+        self._since_best += 1
+        return self._since_best >= self._patience

@@ -1,0 +1,243 @@
+"""One training from first step to predictions: one fold and one member of the ensemble.
+
+In: banks, a configuration and the patients kept aside. Out: a folder with the member's weights, its learning curve and,
+where patients were kept aside, its logits on them. A job that was finished is not run again; one that was cut off goes
+on at its checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+
+from triage_node.cascade.network import CascadeNetwork
+from triage_node.cascade.slice_encoder import pooled
+from triage_node.training.augmentation import at_size
+from triage_node.training.batches import AllowedScans
+from triage_node.training.checkpoints import Checkpoint
+from triage_node.training.configuration import RunConfiguration
+from triage_node.training.cross_validation import grouped_folds
+from triage_node.training.encoder_training import EncoderTraining, Report, Validate, seeded_generator
+from triage_node.training.joint_training import train_jointly
+from triage_node.training.losses import label_loss
+from triage_node.training.schedule import AveragedNetwork
+from triage_node.training.sequence_training import cached_features, train_sequence
+from triage_node.training.slice_bank import SliceBank
+
+BANK_KINDS = ("real", "pasted", "phantom")
+MEMBER_NAME = "member.safetensors"
+_PREDICTIONS_NAME = "predictions.npz"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A member of the ensemble, without the patients of one fold, or with all where ``fold`` is None."""
+
+    member: int
+    fold: int | None
+
+    @property
+    def name(self) -> str:
+        """The job's name and folder."""
+        return f"{'all' if self.fold is None else f'fold{self.fold}'}-member{self.member}"
+
+
+@dataclass(frozen=True)
+class ScanLogits:
+    """Raw logits of one scan: subject (6,) and slices (slices, 6), any blood first."""
+
+    subject: npt.NDArray[np.float32]
+    slices: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class JobSetting:
+    """What all jobs of a run share."""
+
+    configuration: RunConfiguration
+    banks: Path
+    jobs: Path
+    fold_of_subject: Mapping[str, int]
+    device: str
+    threads: int
+
+    def folder(self, job: TrainingJob) -> Path:
+        """Where a job's files lie."""
+        return self.jobs / job.name
+
+
+def open_banks(folder: Path) -> dict[str, SliceBank]:
+    """Open every bank of a run that exists."""
+    return {kind: SliceBank(folder / kind) for kind in BANK_KINDS if SliceBank.exists(folder / kind)}
+
+
+def allowed_scans(banks: Mapping[str, SliceBank], kept_aside: set[str]) -> dict[str, AllowedScans]:
+    """The scans of each bank whose patient is not kept aside; banks without any are left out."""
+    allowed = {}
+    for kind, bank in banks.items():
+        scans = np.array(
+            [index for index, subject in enumerate(bank.subjects) if subject not in kept_aside], dtype=np.int64
+        )
+        if len(scans):
+            allowed[kind] = AllowedScans(bank, scans)
+    return allowed
+
+
+def scan_logits(network: CascadeNetwork, volume_hu: torch.Tensor, size: int, flip: bool) -> ScanLogits:
+    """Read one scan as the node does, and with ``flip`` its mirror image too.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    volume_hu : (slices, 1, 256, 256), HU
+    size
+        Rows and columns of the input.
+    flip
+        Average with the reading of the left-right mirror image.
+    """
+    subjects, slices = [], []
+    for mirrored in (False, True) if flip else (False,):
+        shown = at_size(volume_hu.flip(3) if mirrored else volume_hu, size)
+        with torch.inference_mode():
+            last_map = network.encoder(shown).last_map
+            features = pooled(last_map)[None]
+            logits = network.cnn_logits(features[0], network.location_logits(last_map))[None]
+            mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+            one, two = network.stage_one(features, logits, mask), network.stage_two(features, logits, mask)
+        subjects.append(torch.cat([one.subjects[0], two.subjects[0]]))
+        slices.append(torch.cat([one.slices[0], two.slices[0]], dim=1))
+    return ScanLogits(
+        torch.stack(subjects).mean(dim=0).float().cpu().numpy(), torch.stack(slices).mean(dim=0).float().cpu().numpy()
+    )
+
+
+def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
+    described = asdict(setting.configuration)
+    for unused in ("text", "members", "name", "version"):
+        del described[unused]
+    content = json.dumps([described, job.name, sorted(setting.fold_of_subject.items())], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _validation(
+    banks: Mapping[str, SliceBank],
+    kept_aside: set[str],
+    configuration: RunConfiguration,
+    seed: int,
+    device: torch.device,
+) -> tuple[set[str], Validate | None]:
+    """Keep some training patients aside for early stopping, and tell their slices' loss."""
+    share = configuration.optimization.validation_share
+    real = banks["real"]
+    if share <= 0:
+        return set(), None
+    labels = {
+        subject: np.nan_to_num(row).astype(int).tolist()
+        for subject, row in zip(real.subjects, real.subject_labels, strict=True)
+        if subject not in kept_aside
+    }
+    inner = grouped_folds(labels, max(2, round(1 / share)), seed)
+    chosen = {subject for subject, fold in inner.items() if fold == 0}
+    scans = [index for index, subject in enumerate(real.subjects) if subject in chosen]
+
+    def validate(network: CascadeNetwork) -> float:
+        network.eval()
+        losses = []
+        for scan in scans:
+            start, stop = real.ranges[scan]
+            shown = at_size(
+                torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None], configuration.architecture.input_size
+            )
+            with torch.inference_mode():
+                last_map = network.encoder(shown.to(device)).last_map
+                logits = network.cnn_logits(pooled(last_map), network.location_logits(last_map)).cpu()
+            labels_of_slices = torch.from_numpy(real.labels[start:stop])
+            losses.append(float(label_loss(logits[:, :1], labels_of_slices[:, :1], torch.ones(1))))
+        return float(np.mean(losses))
+
+    return chosen, validate
+
+
+def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
+    """Train one member, and read the patients kept aside with it."""
+    folder = setting.folder(job)
+    configuration = setting.configuration
+    fingerprint = _fingerprint(setting, job)
+    if finished(job, setting):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    device = torch.device(setting.device)
+    torch.set_num_threads(setting.threads)
+    banks = open_banks(setting.banks)
+    kept_aside = {subject for subject, fold in setting.fold_of_subject.items() if fold == job.fold}
+    seed = configuration.seed * 1000 + job.member * 10 + (9 if job.fold is None else job.fold)
+    validation_subjects, validate = _validation(banks, kept_aside, configuration, seed, device)
+    allowed = allowed_scans(banks, kept_aside | validation_subjects)
+
+    seeded_generator(torch.device("cpu"), seed)
+    network = CascadeNetwork(configuration.architecture).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedNetwork(network, configuration.optimization.average_decay)
+    checkpoint = Checkpoint(folder / "checkpoint.pt", fingerprint)
+    position, optimizer_state, curve = checkpoint.load(network, average)
+    training = EncoderTraining(
+        job.name, seed, network, average, allowed, configuration, device, checkpoint, report, validate
+    )
+    training.run(position, optimizer_state, curve)
+    trained = average.network
+    views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
+    sequence_curve = train_sequence(trained, views, configuration, seed, job.name, report)
+    joint_curve = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
+    trained.eval()
+    _write_results(folder, job, setting, trained, banks["real"], kept_aside)
+    described: dict[str, Any] = {"encoder": curve, "sequence": sequence_curve, "joint": joint_curve}
+    (folder / "curve.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "finished").write_text(fingerprint, encoding="utf-8")
+
+
+def finished(job: TrainingJob, setting: JobSetting) -> bool:
+    """Whether a job was finished under the same settings."""
+    path = setting.folder(job) / "finished"
+    return path.is_file() and path.read_text(encoding="utf-8") == _fingerprint(setting, job)
+
+
+def _write_results(
+    folder: Path, job: TrainingJob, setting: JobSetting, network: CascadeNetwork, real: SliceBank, kept_aside: set[str]
+) -> None:
+    draft = folder / f"{MEMBER_NAME}.new"
+    save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, draft)
+    os.replace(draft, folder / MEMBER_NAME)
+    if job.fold is None:
+        return
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    for index, subject in enumerate(real.subjects):
+        if subject in kept_aside:
+            start, stop = real.ranges[index]
+            volume_hu = torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None].to(setting.device)
+            read = scan_logits(network, volume_hu, setting.configuration.architecture.input_size, setting.configuration.flip_test)
+            arrays[f"{index}.subject"], arrays[f"{index}.slices"] = read.subject, read.slices
+    np.savez(folder / _PREDICTIONS_NAME, **arrays)  # type: ignore[arg-type]
+
+
+def predictions(job: TrainingJob, setting: JobSetting) -> dict[int, ScanLogits]:
+    """A finished job's logits on the patients that were kept aside, by index of the scan in the real bank."""
+    stored = np.load(setting.folder(job) / _PREDICTIONS_NAME)
+    scans = sorted({int(name.split(".")[0]) for name in stored.files})
+    return {scan: ScanLogits(stored[f"{scan}.subject"], stored[f"{scan}.slices"]) for scan in scans}
+
+
+def trained_member(job: TrainingJob, setting: JobSetting) -> CascadeNetwork:
+    """A finished job's network, in evaluation mode on the CPU."""
+    network = CascadeNetwork(setting.configuration.architecture)
+    network.load_state_dict(load_file(setting.folder(job) / MEMBER_NAME))
+    return network.eval()

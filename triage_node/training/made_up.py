@@ -1,0 +1,124 @@
+"""Scans that never were: phantoms, and real heads without blood that get some.
+
+In: seeds, and real scans labelled free of blood. Out: scans for a bank, with masks and slice labels that cost no
+radiologist's time. A pasted copy keeps its patient's name, so that it stays on the patient's side of every split.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from triage_node.core.finding import SUBTYPES
+from triage_node.phantom import NoCavityFound, find_compartments, make_head, paste_blood
+from triage_node.training.datasets import LabelledScan
+from triage_node.training.slice_bank import BankedScan, banked
+
+SHOWN_MM2 = 16.0
+"""Area of blood from which a slice is labelled as showing it."""
+HINT_MM2 = 1.0
+"""Between this area and ``SHOWN_MM2`` nobody could say: the label is unknown."""
+
+Work = TypeVar("Work")
+Made = TypeVar("Made")
+
+
+def mask_labels(masks: npt.NDArray[np.uint8], pixel_mm2: float) -> npt.NDArray[np.float32]:
+    """Label slices by the area of blood that they show.
+
+    Parameters
+    ----------
+    masks : (slices, rows, columns), bit n set where ``SUBTYPES[n]`` is
+    pixel_mm2
+        Area of a pixel, mm2.
+
+    Returns
+    -------
+    (slices, 6), 1 where shown, 0 where absent, NaN where too small to tell
+    """
+    areas = np.stack([((masks >> bit) & 1).sum(axis=(1, 2)) for bit in range(len(SUBTYPES))], axis=1) * pixel_mm2
+    areas = np.concatenate([areas.sum(axis=1, keepdims=True), areas], axis=1)
+    return np.where(areas >= SHOWN_MM2, 1.0, np.where(areas > HINT_MM2, np.nan, 0.0)).astype(np.float32)
+
+
+def subject_labels(slice_labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A scan shows what a slice shows; unknown where none does but one may : (slices, 6) -> (6,)."""
+    shown = (slice_labels == 1).any(axis=0)
+    return np.where(shown, 1.0, np.where(np.isnan(slice_labels).any(axis=0), np.nan, 0.0)).astype(np.float32)
+
+
+def phantom_scan(work: tuple[int, int]) -> BankedScan:
+    """Make one phantom of (seed, rows and columns)."""
+    seed, size = work
+    head = make_head(seed, size=size)
+    labels = mask_labels(head.masks, head.pixel_spacing_mm[0] * head.pixel_spacing_mm[1])
+    name = f"phantom-{seed}"
+    spacing = (head.slice_spacing_mm, *head.pixel_spacing_mm)
+    return banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels), head.masks)
+
+
+def pasted_scans(work: tuple[LabelledScan, int, int]) -> list[BankedScan]:
+    """Paste blood into (a real scan without any, so many copies, from this seed on).
+
+    Every other copy draws its kinds as they come together in patients; the rest show one kind each in turn, since the
+    rare ones have to be learned too. A head without a closed skull gives no copies.
+    """
+    scan, copies, first_seed = work
+    source = scan.load()
+    try:
+        compartments = find_compartments(source.volume_hu, source.pixel_spacing_mm, source.slice_spacing_mm)
+    except NoCavityFound:
+        return []
+    made = []
+    for copy in range(copies):
+        kinds = None if copy % 2 else (SUBTYPES[(copy // 2) % len(SUBTYPES)],)
+        volume_hu, masks, _ = paste_blood(
+            source.volume_hu,
+            source.pixel_spacing_mm,
+            source.slice_spacing_mm,
+            first_seed + copy,
+            kinds,
+            compartments=compartments,
+        )
+        labels = mask_labels(masks, source.pixel_spacing_mm[0] * source.pixel_spacing_mm[1])
+        of_subject = subject_labels(labels)
+        if of_subject[0] != 1:
+            continue
+        spacing = (source.slice_spacing_mm, *source.pixel_spacing_mm)
+        name = f"{scan.series}-pasted-{copy}"
+        made.append(banked(name, scan.subject, "pasted", volume_hu, spacing, labels, of_subject, masks))
+    return made
+
+
+def real_scan(scan: LabelledScan) -> BankedScan:
+    """Bring a patient's own scan to the grid."""
+    source = scan.load()
+    labels = scan.slice_labels
+    if labels is None:
+        labels = np.where(scan.labels == 0, np.float32(0), np.float32(np.nan)) * np.ones(
+            (scan.slice_count, 1), np.float32
+        )
+    spacing = (source.slice_spacing_mm, *source.pixel_spacing_mm)
+    return banked(
+        scan.series, scan.subject, "real", source.volume_hu, spacing, labels, scan.labels, None, scan.slice_ids
+    )
+
+
+def _single_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def made_in_parallel(make: Callable[[Work], Made], works: Sequence[Work], processes: int) -> Iterator[Made]:
+    """Make many, in order, on several processes of one thread each."""
+    if processes <= 1:
+        yield from map(make, works)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_single_thread) as pool:
+        yield from pool.map(make, works)

@@ -1,0 +1,150 @@
+"""The model card of a release, written from what the run measured.
+
+In: configuration, out-of-fold predictions and operating points. Out: Markdown. Sections follow Mitchell et al. 2019;
+every figure carries its count and its 95 % interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from triage_node.core.finding import SUBTYPE_NAMES, SUBTYPES
+from triage_node.training.configuration import RunConfiguration
+from triage_node.training.delong import auc_estimate
+from triage_node.training.estimates import Estimate
+from triage_node.training.metrics import clustered_metrics
+from triage_node.training.positional_baseline import positional_scores
+from triage_node.training.predictions import Predictions
+
+_USE = """## Intended use
+
+Research use only, not for diagnostic use. The network orders a worklist of non-contrast head CT: it may move a study up
+and never down, it does not diagnose and it never rules blood out. It has not been tested on the site where it is
+installed; measure it there first
+with `triage-node evaluate`."""
+
+_RECONSTRUCTION = """## Method, and what of it is a reconstruction
+
+After Ye et al., Eur Radiol 2019 (doi 10.1007/s00330-019-06163-2): a CNN per slice and an RNN over the slices, first any
+blood, then, where that is positive, five kinds; slices resampled to 512 x 512 and then to 256 x 256; three intensity
+windows; subject and slice labels. The paper's supplement is not publicly stored, so backbone, kind of RNN, window
+values, losses and optimizer are ours, and so is the crop to
+one square around the cranium before the resampling to 256 x 256. Both stages share the CNN."""
+
+_LIMITS = """## Limits
+
+- The patients come from one hospital and are few: every interval below is wide, and subtypes with fewer than ten
+  positive patients say next to
+  nothing.
+- The images are 8-bit screen exports; the geometry (0.46 mm pixels, 5 mm slices) is assumed. Thin slices, other kernels
+  and tilted gantries were
+  seen in made-up heads only.
+- Thresholds and calibration were chosen on the same out-of-fold predictions they are reported on. The line "threshold
+  chosen without the
+  fold" is the figure to expect on new patients.
+- The shipped networks are trained on all patients; the figures are those of networks of the same recipe that did not
+  see the patient."""
+
+
+def _shown(estimate: Estimate) -> str:
+    if not estimate.known:
+        return f"not measurable (n = {estimate.count})"
+    interval = f" ({estimate.lower:.3f} to {estimate.upper:.3f})" if estimate.lower == estimate.lower else ""
+    return f"{estimate.value:.3f}{interval}"
+
+
+def _shown_mapping(figure: Mapping[str, Any]) -> str:
+    return f"{figure['value']:.3f} ({figure['lower_95']:.3f} to {figure['upper_95']:.3f}, n = {figure['n']})"
+
+
+def _figures(predicted: Predictions) -> list[str]:
+    assert predicted.slices is not None
+    slices = predicted.slices
+    any_labels, any_scores = slices.labels[:, 0], slices.scores[:, 0]
+    flagged = any_scores >= 0.5
+    of_slices = clustered_metrics("any", any_labels, any_scores, flagged, slices.subject_index).figures["auc"]
+    baseline = positional_scores(any_labels, slices.subject_index)
+    of_baseline = clustered_metrics("any", any_labels, baseline, baseline >= 0.5, slices.subject_index).figures["auc"]
+    bleeding = predicted.labels[:, 0] == 1
+    lines = [
+        "| target | level | positive / all | AUC (95 % interval) |",
+        "| --- | --- | --- | --- |",
+        f"| any blood | subject | {int(bleeding.sum())} / {len(bleeding)} | "
+        f"{_shown(auc_estimate(predicted.labels[:, 0], predicted.scores[:, 0]))} |",
+        f"| any blood | slice | {int((any_labels == 1).sum())} / {len(any_labels)} | {_shown(of_slices)} |",
+        f"| any blood, by slice position alone | slice | {int((any_labels == 1).sum())} / {len(any_labels)} | "
+        f"{_shown(of_baseline)} |",
+    ]
+    for column, kind in enumerate(SUBTYPES, start=1):
+        labels, scores = predicted.labels[bleeding, column], predicted.scores[bleeding, column]
+        estimate = auc_estimate(labels, scores)
+        lines.append(
+            f"| {SUBTYPE_NAMES[kind]} ({kind}) | subject with blood | {int((labels == 1).sum())} / {int(bleeding.sum())} | "
+            f"{_shown(estimate)} |"
+        )
+    return lines
+
+
+def _operating_points(points: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["| operating point | threshold | sensitivity | specificity |", "| --- | --- | --- | --- |"]
+    for name, point in points.items():
+        figures = point["measured"]
+        lines.append(
+            f"| {name} | {point['threshold']:.3f} | {_shown_mapping(figures['sensitivity'])} | "
+            f"{_shown_mapping(figures['specificity'])} |"
+        )
+        without = figures.get("threshold_chosen_without_the_fold")
+        if without:
+            lines.append(
+                f"| {name}, threshold chosen without the fold | | {_shown_mapping(without['sensitivity'])} | "
+                f"{_shown_mapping(without['specificity'])} |"
+            )
+    return lines
+
+
+def model_card(
+    configuration: RunConfiguration,
+    predicted: Predictions,
+    points: Mapping[str, Mapping[str, Any]],
+    training: Mapping[str, Any],
+) -> str:
+    """Write the card.
+
+    Parameters
+    ----------
+    configuration
+        Of the run.
+    predicted
+        Out of fold.
+    points
+        As ``out_of_fold.operating_points`` gives them.
+    training
+        Sources, counts and time, as in the manifest.
+    """
+    setting = "Sli-Lab (subject and slice labels)" if configuration.labels == "sli" else "Sub-Lab (subject labels)"
+    sources = [
+        f"- {name}: {source.get('scans')} scans. Licence {source.get('licence')}. Cite: {source.get('citation')}"
+        for name, source in training["sources"].items()
+    ]
+    made_up = configuration.made_up
+    architecture = configuration.architecture
+    parts = [
+        f"# {configuration.name}, version {configuration.version}",
+        _USE,
+        _RECONSTRUCTION,
+        f"Backbone {architecture.backbone}, {architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of "
+        f"{architecture.units} units a direction, subject head {architecture.subject_head}, {configuration.members} members "
+        f"whose logits are averaged, {setting}.",
+        "## Data",
+        *sources,
+        f"- Made-up blood pasted {made_up.pasted_per_head} times into each head labelled free of blood; a pasted copy trains "
+        f"only where its own patient does. Phantoms: {made_up.phantoms}.",
+        f"## Figures, out of fold ({configuration.folds} folds by patient, stratified; {training['subjects']} patients, "
+        f"{training['subjects_with_blood']} with blood)",
+        "\n".join(_figures(predicted)),
+        "Subject intervals are DeLong's; slice intervals draw whole patients; proportions have Wilson's.",
+        "\n".join(_operating_points(points)),
+        _LIMITS,
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,220 @@
+"""From labelled scans to a release of weights: the whole of ``triage-node train``.
+
+In: data sets and a run configuration. Out: a folder with the banks, one folder a job, learning curves, out-of-fold
+predictions and a release. Every step that was finished is kept: a run that was cut off goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import queue
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.configuration import RunConfiguration
+from triage_node.training.cross_validation import grouped_folds
+from triage_node.training.datasets import LabelledScan
+from triage_node.training.encoder_training import Progress, Report
+from triage_node.training.job import JobSetting, TrainingJob, finished, open_banks, run_job
+from triage_node.training.learning_curves import draw_learning_curves
+from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
+from triage_node.training.out_of_fold import calibrations, collected, operating_points, out_of_fold_predictions
+from triage_node.training.predictions import write_predictions
+from triage_node.training.release import release_description, write_trained_release
+from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
+
+OUT_OF_FOLD_NAME = "out_of_fold.csv"
+_FIRST_PHANTOM_SEED = 5_000_000
+_SEEDS_PER_HEAD = 1000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use: ``device`` is ``cpu`` or ``cuda``; ``workers`` jobs run side by side, with ``threads`` threads each."""
+
+    device: str = "cpu"
+    workers: int = 1
+    threads: int = 1
+
+
+Made = TypeVar("Made")
+
+
+class _ReportQueue(Protocol):
+    def put(self, item: Progress) -> None: ...
+
+    def get_nowait(self) -> Progress: ...
+
+
+def detected_machine(workers: int | None) -> Machine:
+    """Use a GPU alone where there is one; else one job on each of all but one core."""
+    if torch.cuda.is_available():
+        return Machine("cuda", 1, 4)
+    cores = multiprocessing.cpu_count()
+    jobs = workers or max(1, cores - 1)
+    return Machine("cpu", jobs, max(1, (cores - 1) // jobs) if workers else 1)
+
+
+def build_banks(
+    scans: Sequence[LabelledScan], configuration: RunConfiguration, folder: Path, processes: int, report: Report
+) -> None:
+    """Bring every scan, real and made up, to the network's grid once; banks that are whole are kept."""
+    plan = configuration.made_up
+    if not SliceBank.exists(folder / "real"):
+        real = made_in_parallel(real_scan, list(scans), processes)
+        write_bank(folder / "real", _told(real, len(scans), "real scans", report))
+    bloodless = [scan for scan in scans if scan.labels[0] == 0]
+    if plan.pasted_per_head and bloodless and not SliceBank.exists(folder / "pasted"):
+        works = [
+            (scan, plan.pasted_per_head, (plan.seed * 100_000 + index) * _SEEDS_PER_HEAD)
+            for index, scan in enumerate(bloodless)
+        ]
+        copies = _told(made_in_parallel(pasted_scans, works, processes), len(works), "pasted blood", report)
+        made = (scan for each in copies for scan in each)
+        _write_if_any(folder / "pasted", made)
+    if plan.phantoms and not SliceBank.exists(folder / "phantom"):
+        seeds = [
+            (_FIRST_PHANTOM_SEED + plan.seed * 100_000 + index, plan.phantom_size) for index in range(plan.phantoms)
+        ]
+        phantoms = _told(made_in_parallel(phantom_scan, seeds, processes), len(seeds), "phantoms", report)
+        write_bank(folder / "phantom", phantoms)
+
+
+def _write_if_any(folder: Path, scans: Iterator[BankedScan]) -> None:
+    first = next(scans, None)
+    if first is not None:
+        write_bank(folder, _chained(first, scans))
+
+
+def _chained(first: BankedScan, others: Iterator[BankedScan]) -> Iterator[BankedScan]:
+    yield first
+    yield from others
+
+
+def _told(made: Iterator[Made], count: int, part: str, report: Report) -> Iterator[Made]:
+    for number, each in enumerate(made, start=1):
+        report(Progress("data", part, number, count, float("nan")))
+        yield each
+
+
+def folds_of(scans: Sequence[LabelledScan], configuration: RunConfiguration) -> dict[str, int]:
+    """Deal the patients to folds by all of their scans' labels, unknown counting as absent."""
+    labels: dict[str, list[int]] = {}
+    for scan in scans:
+        present = (np.nan_to_num(scan.labels) == 1).astype(int)
+        labels[scan.subject] = np.maximum(labels.get(scan.subject, present), present).tolist()
+    return grouped_folds(labels, configuration.folds, configuration.seed)
+
+
+def _report_to(reports: _ReportQueue, every: int, reported: Progress) -> None:
+    if reported.step % every == 0 or reported.step == reported.steps:
+        reports.put(reported)
+
+
+def _run_elsewhere(job: TrainingJob, setting: JobSetting, reports: _ReportQueue) -> None:
+    run_job(job, setting, partial(_report_to, reports, 5))
+
+
+def run_jobs(jobs: Sequence[TrainingJob], setting: JobSetting, workers: int, report: Report) -> None:
+    """Run what is not finished, side by side where there are several workers."""
+    due = [job for job in jobs if not finished(job, setting)]
+    if workers <= 1 or len(due) <= 1:
+        for job in due:
+            run_job(job, setting, report)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
+        reports: Any = manager.Queue()
+        waiting = {pool.submit(_run_elsewhere, job, setting, reports) for job in due}
+        while waiting:
+            done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+            for each in done:
+                each.result()
+            _drain(reports, report)
+
+
+def _drain(reports: _ReportQueue, report: Report) -> None:
+    while True:
+        try:
+            report(reports.get_nowait())
+        except queue.Empty:
+            return
+
+
+def run(
+    scans: Sequence[LabelledScan],
+    configuration: RunConfiguration,
+    out: Path,
+    machine: Machine,
+    report: Report,
+    *,
+    sources: Mapping[str, Any],
+    banks: Path | None = None,
+) -> Path:
+    """Train, cross-validate, calibrate and write a release.
+
+    Parameters
+    ----------
+    scans
+        Labelled scans of every data set.
+    configuration, machine
+        How, and on what.
+    out
+        The run's folder.
+    report
+        Told of every step.
+    sources
+        Described in the manifest: data sets with licence and citation.
+    banks
+        Where scans on the grid are kept; ``out/banks`` where None.
+
+    Returns
+    -------
+    The release folder.
+    """
+    if not any(scan.labels[0] == 1 for scan in scans) or not any(scan.labels[0] == 0 for scan in scans):
+        raise ConfigurationRejected("training needs scans with blood and scans without; check the label files")
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "configuration.toml").write_text(configuration.text, encoding="utf-8")
+    bank_folder = banks or out / "banks"
+    build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
+    fold_of_subject = folds_of(scans, configuration)
+    setting = JobSetting(configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads)
+    jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in range(configuration.folds)]
+    jobs += [TrainingJob(member, None) for member in range(configuration.members)]
+    run_jobs(jobs, setting, machine.workers, report)
+    draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in jobs}, out / "learning_curves.png")
+    return finish(jobs, setting, out, sources, time.monotonic() - started)
+
+
+def finish(
+    jobs: Sequence[TrainingJob], setting: JobSetting, out: Path, sources: Mapping[str, Any], elapsed_s: float
+) -> Path:
+    """Collect what finished jobs say out of fold, and write predictions and release."""
+    real = open_banks(setting.banks)["real"]
+    found = collected(real, jobs, setting)
+    fitted = calibrations(found)
+    predicted = out_of_fold_predictions(setting.configuration.name, found, fitted)
+    write_predictions(out / OUT_OF_FOLD_NAME, predicted)
+    points = operating_points(predicted)
+    (out / "operating_points.json").write_text(json.dumps(points, indent=1), encoding="utf-8")
+    training = {
+        "configuration": {key: value for key, value in asdict(setting.configuration).items() if key != "text"},
+        "sources": dict(sources),
+        "subjects": len({real.subjects[scan] for scan in found.scans}),
+        "subjects_with_blood": int((predicted.labels[:, 0] == 1).sum()),
+        "elapsed_minutes": round(elapsed_s / 60, 1),
+    }
+    description = release_description(setting.configuration, predicted, fitted, points, training)
+    return write_trained_release(out / "release", [job for job in jobs if job.fold is None], setting, description)
