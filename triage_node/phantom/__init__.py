@@ -4,7 +4,8 @@
 slice 0 the most inferior and masks whose bit i is ``SUBTYPES[i]``.
 """
 
+from triage_node.phantom.compartments import NoCavityFound, find_compartments
 from triage_node.phantom.head import Lesion, PhantomHead, make_head, slice_labels
-from triage_node.phantom.real_head import NoCavityFound, find_compartments, paste_blood
+from triage_node.phantom.pasting import paste_blood
 
 __all__ = ["Lesion", "NoCavityFound", "PhantomHead", "find_compartments", "make_head", "paste_blood", "slice_labels"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from triage_node.phantom.dura import (
     callosal_depth,
@@ -18,7 +19,7 @@ from triage_node.phantom.dura import (
     tentorium_height,
 )
 from triage_node.phantom.geometry import FloatArray, blend
-from triage_node.phantom.hemorrhage import Compartments
+from triage_node.phantom.lesion_plan import Compartments
 from triage_node.phantom.shapes import Ellipsoid, Rod, Space, both_sides
 from triage_node.phantom.skull import Cavity, petrous_line_y
 from triage_node.phantom.texture import Texture
@@ -81,20 +82,21 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     tent_far = tentorium_distance(m, y, tent)
     below = (tent < 0) & (y - petrous_line_y(m) > -9.0)
 
-    surface = np.minimum(
-        cavity.depth_mm - traits.gap_mm * (1.0 + 0.4 * waver), np.maximum(m - 0.4 * traits.gap_mm, callosal)
-    )
+    fissure = np.maximum(m - 0.3 * traits.gap_mm, callosal)
+    surface = np.minimum(cavity.depth_mm - traits.gap_mm * (1.0 + 0.4 * waver), fissure)
     surface = np.where(below, cavity.depth_mm - 1.0, surface)
     np.minimum(surface, tent_far, out=surface)
     fold = texture.folds(grid, traits.gyrus_mm, 62.0)
-    np.maximum(fold, surface - (12.0 + 3.0 * waver), out=fold)
-    sylvian = _sylvian_distance(m, y, z)
+    np.maximum(
+        fold, surface - (np.where(fissure < cavity.depth_mm, np.float32(7.0), np.float32(14.0)) + 3.0 * waver), out=fold
+    )
+    sylvian = _sylvian_distance(m, y, z) + 0.3 * (fold - 2.5)
 
     hu = _matter(space, surface, fold, sylvian, below, waver, traits)
     csf = np.where(below, np.float32(-6.0), traits.sulcus_mm * (1.0 - 0.03 * surface) - fold)
     np.maximum(csf, -surface, out=csf)
     np.maximum(csf, traits.sylvian_mm * (0.7 + 0.6 * waver) - sylvian, out=csf)
-    _add_cisterns(csf, space, m, waver, traits)
+    _add_cisterns(csf, space, m, waver + np.float32(0.3) * (np.float32(3.0) - np.minimum(fold, 8.0)), traits)
     cover = grid.coverage(csf)
     blend(hu, cover, traits.csf_hu)
     stem = np.full_like(hu, -20.0)
@@ -119,7 +121,7 @@ def _matter(
     surface: FloatArray,
     fold: FloatArray,
     sylvian: FloatArray,
-    below: FloatArray,
+    below: npt.NDArray[np.bool_],
     waver: FloatArray,
     traits: BrainTraits,
 ) -> FloatArray:

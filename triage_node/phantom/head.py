@@ -17,7 +17,8 @@ from triage_node.phantom.brain import paint_brain
 from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
 from triage_node.phantom.face import bone_thickness, paint_face
 from triage_node.phantom.geometry import FloatArray, HeadGrid, blend
-from triage_node.phantom.hemorrhage import Compartments, LesionPlan, drawn, planned
+from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
+from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
 from triage_node.phantom.shapes import Space
 from triage_node.phantom.skull import Cavity, cavity
@@ -131,7 +132,7 @@ def make_head(
     whole = HeadGrid(scan, pose)
     box = whole.box(*_HEAD)
     grid = whole.part(box)
-    hollow = cavity(grid, 1.3 * texture.read(grid, 32.0))
+    hollow = cavity(grid, _bulge(grid, texture))
 
     hu, outer, bone_mm = _outside(grid, hollow, rng, texture)
     brain_hu, brain_masks, lesions = _inside(grid, hollow, wanted, patient.age, chosen, rng, texture)
@@ -164,6 +165,16 @@ def make_head(
     )
 
 
+def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
+    """How far (mm) the inner table lies outside a smooth egg: waves, less the crests in front and behind."""
+    bulge = 1.3 * texture.read(grid, 32.0) + 0.5 * texture.read(grid, 13.0)
+    box = grid.box((-20.0, -95.0, -70.0), (20.0, 95.0, 60.0))
+    x, y, z = grid.x[box], grid.y[box], grid.z[box]
+    crests = np.where(y > 0, 3.2 * np.exp(-np.square((z + 8.0) / 14.0)), 1.8 * np.exp(-np.square((z - 5.0) / 25.0)))
+    bulge[box] -= crests * np.exp(-np.square(x / 6.0))
+    return np.asarray(bulge, dtype=np.float32)
+
+
 def _outside(
     grid: HeadGrid, hollow: Cavity, rng: np.random.Generator, texture: Texture
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -193,8 +204,7 @@ def _inside(
     mimics.calcify(hu, space, compartments.falx_mm, chosen, rng, texture)
     if "old_infarct" in chosen:
         mimics.infarct(hu, space, traits.csf_hu, rng, texture)
-    late = (planned(rng, kind, compartments) for kind in ("SAH", "IVH") if kind in wanted)
-    plans += [plan for plan in late if plan is not None]
+    plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
     masks = np.zeros(hu.shape, dtype=np.uint8)
     lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
     return hu, masks, lesions
@@ -205,8 +215,6 @@ def _pushing_plans(
 ) -> list[LesionPlan]:
     """Plan the bleeds that push the brain, before the brain is drawn."""
     kinds = [kind for kind in ("CPH", "SDH", "EDH") if kind in wanted]
-    if "CPH" in kinds and rng.random() < 0.25:
-        kinds.append("CPH")
     if not kinds:
         return []
     m, tent = np.abs(grid.x), grid.z - tentorium_height(grid.x, grid.y)
@@ -215,7 +223,7 @@ def _pushing_plans(
     tentorium_mm = tentorium_distance(m, grid.y, tent)
     above = np.where(grid.y > -5, tent, np.float32(40.0))
     rough = Compartments(grid, hollow.depth_mm, grid.x, above, dry, dry, falx_distance(m, callosal, tent), tentorium_mm)
-    return [plan for plan in (planned(rng, kind, rough) for kind in kinds) if plan is not None]
+    return planned_bleeds(rng, kinds, rough)
 
 
 def _bent(grid: HeadGrid, plans: list[LesionPlan], age: int, texture: Texture) -> Space:
@@ -249,24 +257,10 @@ def _bleed(
     bleed = drawn(rng, plan, where, texture)
     part = hu[bleed.box]
     if plan.kind == "CPH" and rng.random() < 0.75:
-        oedema = oedema_amount(rng, plan, where, bleed.box, texture)
-        blend(part, oedema, float(rng.uniform(14, 24)))
+        blend(part, oedema(rng, plan, where, bleed.box, texture), float(rng.uniform(14, 24)))
     blend(part, bleed.amount, bleed.value_hu)
     masks[bleed.box] |= ((bleed.amount > VISIBLE) << SUBTYPES.index(plan.kind)).astype(np.uint8)
     return Lesion(plan.kind, float(bleed.amount.sum()) * where.grid.voxel_ml, plan.hu, plan.variant)
-
-
-def oedema_amount(
-    rng: np.random.Generator, plan: LesionPlan, where: Compartments, box: tuple[slice, slice, slice], texture: Texture
-) -> FloatArray:
-    """How much of each voxel is swollen tissue around a parenchymal bleed, 0 to 1."""
-    grid = where.grid.part(box)
-    axes = zip((grid.x, grid.y, grid.z), plan.center_mm, strict=True)
-    distance = np.sqrt(sum(np.square(axis - np.float32(at)) for axis, at in axes))
-    width = float(rng.uniform(2.0, 4.0 + 0.35 * plan.radius_mm))
-    ragged = plan.radius_mm + width * (1.0 + 0.5 * texture.read(grid, 7.0))
-    amount = np.clip((ragged - distance) / 4.0, 0.0, 0.85) * np.clip(where.depth_mm[box] - 1.0, 0.0, 1.0)
-    return np.asarray(amount * (1.0 - where.ventricle[box]), dtype=np.float32)
 
 
 def _disturb(hu: FloatArray, grid: HeadGrid, hollow: Cavity, chosen: frozenset[str], rng: np.random.Generator) -> None:

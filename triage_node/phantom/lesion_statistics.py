@@ -27,13 +27,16 @@ class LesionStatistics:
 
 
 STATISTICS: Mapping[str, LesionStatistics] = {
-    "CPH": LesionStatistics(51.0, 38.0, 60.0, 1.2, 55.8, 110.0),
+    "CPH": LesionStatistics(51.0, 38.0, 60.0, 1.2, 55.8, 90.0),
     "IVH": LesionStatistics(43.0, 31.0, 58.0, 0.54, 12.7, 45.0),
-    "SDH": LesionStatistics(51.0, 24.0, 69.0, 0.54, 42.0, 120.0),
-    "EDH": LesionStatistics(58.0, 42.0, 68.0, 3.9, 36.8, 110.0),
+    "SDH": LesionStatistics(51.0, 24.0, 69.0, 0.54, 42.0, 90.0),
+    "EDH": LesionStatistics(58.0, 42.0, 68.0, 3.9, 36.8, 90.0),
     "SAH": LesionStatistics(45.0, 35.0, 58.0, 0.18, 2.6, 18.0),
 }
 SMALLEST_ML = 0.05
+FAINT_BELOW_ML = 3.0
+VISIBLE_ML: Mapping[str, float] = {"CPH": 0.25, "IVH": 0.2, "SDH": 0.9, "EDH": 0.8, "SAH": 0.25}
+"""The smallest main bleed of a patient, mL."""
 _NORMAL_95 = 1.645
 
 _PATTERNS: tuple[tuple[tuple[str, ...], float], ...] = (
@@ -63,17 +66,34 @@ def drawn_kinds(rng: np.random.Generator, bleeding: float = 0.5) -> tuple[str, .
     return tuple(kind for kind in SUBTYPES if kind in kinds)
 
 
-def drawn_volume_ml(rng: np.random.Generator, kind: str, largest_ml: float = math.inf) -> float:
-    """Draw a lesion's volume from a log-normal through the median and the 95th percentile."""
+def drawn_count(rng: np.random.Generator, kind: str) -> int:
+    """How many separate bleeds of one kind a patient has."""
+    more = {"CPH": 0.4, "IVH": 0.0, "SDH": 0.3, "EDH": 0.1, "SAH": 1.5}[kind]
+    return 1 + min(int(rng.poisson(more)), 4)
+
+
+def drawn_volume_ml(rng: np.random.Generator, kind: str, *, main: bool = False) -> float:
+    """Draw a lesion's volume from a log-normal through the median and the 95th percentile.
+
+    The main bleed of a patient is drawn again until it can be seen on a 5 mm slice.
+    """
     law = STATISTICS[kind]
     sigma = math.log(law.high_ml / law.median_ml) / _NORMAL_95
-    volume = law.median_ml * math.exp(sigma * float(rng.standard_normal()))
-    return float(np.clip(volume, SMALLEST_ML, min(law.largest_ml, largest_ml)))
+    smallest = VISIBLE_ML[kind] if main else SMALLEST_ML
+    while True:
+        volume = law.median_ml * math.exp(sigma * float(rng.standard_normal()))
+        if volume >= smallest or not main:
+            return float(np.clip(volume, SMALLEST_ML, law.largest_ml))
 
 
-def drawn_hu(rng: np.random.Generator, kind: str) -> float:
-    """Draw a lesion's HU from two half normals through the median and both percentiles."""
+def drawn_hu(rng: np.random.Generator, kind: str, volume_ml: float = math.inf) -> float:
+    """Draw a lesion's HU from two half normals through the median and both percentiles.
+
+    Small bleeds are drawn from the upper part: the darker ones of this size are not seen by anybody.
+    """
     law = STATISTICS[kind]
-    deviate = float(np.clip(rng.standard_normal(), -2.0, 2.0))
+    deviate = float(np.clip(rng.standard_normal(), -1.3, 1.9))
+    if volume_ml < FAINT_BELOW_ML:
+        deviate = abs(deviate)
     width = law.high_hu - law.median_hu if deviate > 0 else law.median_hu - law.low_hu
     return law.median_hu + deviate * width / _NORMAL_95

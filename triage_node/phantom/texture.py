@@ -11,11 +11,11 @@ from scipy import ndimage
 from triage_node.phantom.geometry import Box, FloatArray, HeadGrid
 
 _CELLS = 56
-_SMOOTH_CELLS = 1.6
+_SMOOTH_CELLS = 2.2
 """Blur of the cube in cells: finer would show the linear reading between cells."""
 
 _READ_STEP_MM = 1.9
-"""Folds are read at steps of this and interpolated between, smooth fields at a third of their length."""
+"""Folds are read at steps of this and interpolated between, smooth fields at most of their length."""
 
 
 class Texture:
@@ -32,9 +32,9 @@ class Texture:
         self._rng = rng
 
     def read(self, grid: HeadGrid, length_mm: float, box: Box | None = None) -> FloatArray:
-        """A fresh field that changes over about ``length_mm`` at every voxel of a grid or of a box of it."""
+        """A fresh field at every voxel of a grid or of a box of it: white noise blurred by ``length_mm`` (SD)."""
         part = grid if box is None else grid.part(box)
-        step = max(1, int(length_mm / 3.0 / grid.pixel_mm))
+        step = max(1, int(length_mm / 1.3 / grid.pixel_mm))
         cell_mm = length_mm / _SMOOTH_CELLS
         offset = self._rng.uniform(0, _CELLS, 3)
         if 0 in part.shape:
@@ -58,7 +58,7 @@ class Texture:
         x, y, z = ((m[row, 0] * s + m[row, 1] * r + m[row, 2] * c + o[row]).astype(np.float32) for row in range(3))
         radius = np.sqrt(x * x + 0.64 * y * y + z * z)
         cell_mm = spacing_mm / (4.44 * _SMOOTH_CELLS)  # mean distance of zero crossings of a Gaussian field
-        stretch = (np.maximum(radius, 22.0) / radius_mm) ** -0.75 / cell_mm
+        stretch = (np.maximum(radius, 30.0) / radius_mm) ** -0.6 / cell_mm
         offset = self._rng.uniform(0, _CELLS, 3).astype(np.float32)
         at = [axis * stretch + shift for axis, shift in zip((z, y, x), offset, strict=True)]
         coarse = ndimage.map_coordinates(self._sheets, at, order=1, mode="grid-wrap", output=np.float32)

@@ -69,15 +69,15 @@ def drawn_face(rng: np.random.Generator) -> FaceTraits:
 def drawn_brain(rng: np.random.Generator, age: int, dense_sinus: bool) -> BrainTraits:
     """Draw tissue values and how much room atrophy has left to CSF."""
     atrophy = float(np.clip((age - 35) / 45 + rng.normal(0, 0.35), -0.4, 1.6))
-    white = float(rng.uniform(24.5, 30.0))
+    white = float(rng.uniform(26.0, 31.5))
     blood = float(rng.uniform(58, 76) if dense_sinus else rng.uniform(44, 58))
     widening = -0.2 + 1.7 * atrophy
     return BrainTraits(
         white_hu=white,
-        grey_hu=white + float(rng.uniform(7.0, 10.0)),
+        grey_hu=white + float(rng.uniform(8.0, 11.0)),
         csf_hu=float(rng.uniform(4, 12)),
-        gap_mm=max(0.7 + 1.1 * atrophy, 0.15),
-        sulcus_mm=float(np.clip(0.45 + 0.5 * atrophy + rng.normal(0, 0.1), 0.1, 1.7)),
+        gap_mm=max(0.35 + 0.8 * atrophy, 0.1),
+        sulcus_mm=float(np.clip(0.35 + 0.4 * atrophy + rng.normal(0, 0.1), 0.1, 1.3)),
         gyrus_mm=float(rng.uniform(12.0, 16.0)),
         sylvian_mm=float(np.clip(0.9 + 1.1 * atrophy, 0.5, 3.5)),
         ventricles=VentricleSize(
@@ -89,5 +89,5 @@ def drawn_brain(rng: np.random.Generator, age: int, dense_sinus: bool) -> BrainT
         falx_hu=float(rng.uniform(42, 54)),
         venous_hu=blood,
         arterial_hu=float(rng.uniform(40, 52)),
-        leukoaraiosis_hu=float(np.clip(rng.normal(0, 2) + 5 * (atrophy - 0.5), 0, 9)),
+        leukoaraiosis_hu=float(np.clip(rng.normal(0, 2) + 4 * (atrophy - 0.6), 0, 7)),
     )

@@ -1,7 +1,6 @@
-"""The five kinds of blood, each by its anatomical rule, in any head whose compartments are known.
+"""The five kinds of blood, each drawn by its anatomical rule, in any head whose compartments are known.
 
-In: where skull, falx, tentorium, CSF and ventricles lie, and a plan (kind, volume, HU, place). Out: coverage 0 to 1
-per voxel. The same shapes serve made-up heads and real ones.
+In: compartments and a plan. Out: coverage (0 to 1) and HU per voxel. The same shapes serve made-up heads and real ones.
 """
 
 from __future__ import annotations
@@ -10,58 +9,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from triage_node.phantom.geometry import Box, FloatArray, HeadGrid, Point
-from triage_node.phantom.lesion_statistics import drawn_hu, drawn_volume_ml
+from triage_node.phantom.lesion_plan import Compartments, LesionPlan
 from triage_node.phantom.texture import Texture
 
 CORONAL_Y_MM, LAMBDOID_Y_MM = -24.0, 56.0
 """Sutures that stop an epidural bleed, because the dura is fixed there."""
 
 
-@dataclass(frozen=True)
-class Compartments:
-    """What a head offers to a bleed; arrays are (slices, rows, columns).
-
-    Attributes
-    ----------
-    depth_mm
-        Distance below the inner table, positive inside the cavity.
-    midline_mm
-        Signed distance from the midline, positive to the left.
-    above_tentorium_mm
-        Height above the tentorium (large where it is unknown).
-    csf, ventricle : 0 to 1
-        Coverage by CSF outside and inside the ventricles.
-    falx_mm, tentorium_mm
-        Distance from these sheets, large where they do not reach.
-    """
-
-    grid: HeadGrid
-    depth_mm: FloatArray
-    midline_mm: FloatArray
-    above_tentorium_mm: FloatArray
-    csf: FloatArray
-    ventricle: FloatArray
-    falx_mm: FloatArray
-    tentorium_mm: FloatArray
-
-
-@dataclass(frozen=True)
-class LesionPlan:
-    """A bleed before it is drawn: HU and mL, and where its centre lies in head coordinates (mm)."""
-
-    kind: str
-    volume_ml: float
-    hu: float
-    center_mm: Point
-    variant: str = ""
-
-    @property
-    def radius_mm(self) -> float:
-        """Radius of the ball of this volume."""
-        return 10.0 * (3 * self.volume_ml / (4 * math.pi)) ** (1 / 3)
+THICKEST_MM = 15.0
+"""A subdural bleed that would be thicker than this spreads instead."""
 
 
 @dataclass(frozen=True)
@@ -71,63 +29,6 @@ class Drawn:
     box: Box
     amount: FloatArray
     value_hu: FloatArray
-
-
-def planned(rng: np.random.Generator, kind: str, where: Compartments) -> LesionPlan | None:
-    """Choose volume, HU and place of a bleed; None where the head offers no place for it."""
-    volume_ml, hu = drawn_volume_ml(rng, kind), drawn_hu(rng, kind)
-    variant = _variant(rng, kind)
-    if variant in ("falx", "tentorium"):
-        volume_ml = min(volume_ml, 12.0)
-    for allowed in _places(kind, variant, volume_ml, where):
-        place = _place(rng, where.grid, allowed)
-        if place is not None:
-            return LesionPlan(kind, volume_ml, hu, place, variant)
-    return None
-
-
-def _variant(rng: np.random.Generator, kind: str) -> str:
-    if kind == "SDH":
-        return str(rng.choice(["convexity", "falx", "tentorium"], p=[0.78, 0.13, 0.09]))
-    if kind == "SAH":
-        return "cisterns" if rng.random() < 0.3 else "sulci"
-    if kind == "IVH":
-        return "layer" if rng.random() < 0.7 else "clot"
-    return ""
-
-
-def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> list[npt.NDArray[np.bool_]]:
-    """Where the centre of a bleed may lie, the better choice first."""
-    depth, m = where.depth_mm, np.abs(where.midline_mm)
-    above = where.above_tentorium_mm > 4.0
-    wall = (np.abs(depth - 1.5) < 1.5) & above
-    if kind == "EDH":
-        return [wall & (m > 22.0)]
-    if kind == "SDH":
-        sheet = where.falx_mm if variant == "falx" else where.tentorium_mm
-        convexity = wall & (m > 28.0)
-        return [convexity] if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), convexity]
-    if kind == "CPH":
-        radius = 10.0 * (3 * volume_ml / (4 * math.pi)) ** (1 / 3)
-        dry = (where.csf < 0.2) & (where.ventricle < 0.2)
-        return [
-            dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(6.0 + radius * 0.6, 22.0)),
-            dry & (depth > 6.0),
-        ]
-    if kind == "SAH":
-        space = where.csf > 0.4
-        near = (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
-        return [space & near, space & (depth > 0.0)]
-    return [where.ventricle > 0.6]
-
-
-def _place(rng: np.random.Generator, grid: HeadGrid, allowed: npt.NDArray[np.bool_]) -> Point | None:
-    """A random voxel among those allowed, as head coordinates."""
-    found = np.flatnonzero(allowed)
-    if not len(found):
-        return None
-    at = np.unravel_index(int(found[int(rng.integers(len(found)))]), grid.shape)
-    return float(grid.x[at]), float(grid.y[at]), float(grid.z[at])
 
 
 def drawn(rng: np.random.Generator, plan: LesionPlan, where: Compartments, texture: Texture) -> Drawn:
@@ -192,7 +93,9 @@ def _blob(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
     u, v = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
     distance = np.sqrt(np.square(u * axes[0]) + np.square(v * axes[1]) + np.square(dz * axes[2]))
     rough = 0.15 * texture.read(grid, 5.0) + 0.18 * texture.read(grid, max(0.6 * plan.radius_mm, 5.0))
-    allowed = np.clip(where.depth_mm[box] * 0.5, 0.0, 1.0) * (1.0 - 0.8 * where.csf[box])
+    allowed = np.clip(where.depth_mm[box] * 0.5, 0.0, 1.0) * (
+        1.0 - (0.8 if plan.volume_ml < 5 else 0.2) * where.csf[box] - 0.6 * where.ventricle[box]
+    )
     side = where.midline_mm[box] * np.sign(plan.center_mm[0])
     if abs(plan.center_mm[0]) > 8:
         allowed = allowed * (side > -2.0)
@@ -202,7 +105,7 @@ def _blob(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
 
 def _lens(rng: np.random.Generator, plan: LesionPlan, where: Compartments, texture: Texture) -> tuple[Box, FloatArray]:
     """EDH: biconvex under the skull, stopped by sutures, free to cross the midline."""
-    flatness = float(rng.uniform(0.35, 0.6))
+    flatness = float(rng.uniform(0.45, 0.8))
     radius = 10 * (2 * plan.volume_ml / (math.pi * flatness)) ** (1 / 3)
     reach = 1.5 * radius + 8.0
     box = _around(where.grid, plan.center_mm, (reach, reach, reach))
@@ -223,15 +126,18 @@ def _crescent(
     rng: np.random.Generator, plan: LesionPlan, where: Compartments, texture: Texture
 ) -> tuple[Box, FloatArray]:
     """SDH: a thin shell along skull, falx or tentorium that crosses sutures but not the midline."""
-    reach_y = float(np.clip(16.0 + 17.0 * plan.volume_ml**0.4 * rng.uniform(0.8, 1.3), 14.0, 85.0))
-    reach_z = float(np.clip(reach_y * rng.uniform(0.4, 0.8), 10.0, 55.0))
+    reach_y = float(np.clip(12.0 + 11.0 * plan.volume_ml**0.4 * rng.uniform(0.8, 1.35), 14.0, 80.0))
+    reach_z = float(np.clip(reach_y * rng.uniform(0.4, 0.8), 10.0, 50.0))
+    thickness = 16.0 * plan.volume_ml / (math.pi * reach_y * reach_z / 100.0)
+    if thickness > THICKEST_MM:
+        reach_z *= thickness / THICKEST_MM
+        thickness = THICKEST_MM
     box = _around(
         where.grid, plan.center_mm, (16.0 if plan.variant == "falx" else max(reach_y, 40.0), reach_y, reach_z)
     )
     grid = where.grid.part(box)
     _, dy, dz = _offsets(grid, plan.center_mm)
     away2 = np.square(dy * np.float32(1 / reach_y)) + np.square(dz * np.float32(1 / reach_z))
-    thickness = 16.0 * plan.volume_ml / (math.pi * reach_y * reach_z / 100.0)
     side = where.midline_mm[box] * math.copysign(1.0, plan.center_mm[0])
     walls = {"convexity": where.depth_mm, "falx": where.falx_mm, "tentorium": where.tentorium_mm}
     wall = np.maximum(walls[plan.variant or "convexity"][box], -1.0)
@@ -273,3 +179,14 @@ def _pool(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
         softness_mm = 1.2
     space = where.ventricle[box]
     return box, _gated(np.asarray(order, dtype=np.float32), space, plan.volume_ml / grid.voxel_ml, softness_mm)
+
+
+def oedema(rng: np.random.Generator, plan: LesionPlan, where: Compartments, box: Box, texture: Texture) -> FloatArray:
+    """How much of each voxel is swollen tissue around a parenchymal bleed, 0 to 1."""
+    grid = where.grid.part(box)
+    axes = zip((grid.x, grid.y, grid.z), plan.center_mm, strict=True)
+    distance = np.sqrt(sum(np.square(axis - np.float32(at)) for axis, at in axes))
+    width = float(rng.uniform(2.0, 4.0 + 0.35 * plan.radius_mm))
+    ragged = plan.radius_mm + width * (1.0 + 0.5 * texture.read(grid, 7.0))
+    amount = np.clip((ragged - distance) / 4.0, 0.0, 0.85) * np.clip(where.depth_mm[box] - 1.0, 0.0, 1.0)
+    return np.asarray(amount * (1.0 - where.ventricle[box]), dtype=np.float32)

@@ -1,26 +1,23 @@
-"""Made-up blood in real heads: the compartments are found in HU, the bleeds keep the scan's own grain.
+"""Where bleeds can lie in a real head: inner skull, midline, CSF and ventricles, found in HU.
 
-In: a real head CT without blood. Out: the same head with bleeds over several slices, and their masks. Where the inner
-skull cannot be told (open skull, face alone), nothing is pasted there.
+In: a head CT volume in HU. Out: the compartments that plans and shapes follow. The cavity is the soft tissue that bone
+surrounds, followed slice by slice from the widest; the face is left out because bone does not surround it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from triage_node.core.finding import SUBTYPES
-from triage_node.phantom.geometry import FloatArray, HeadGrid, Pose, Scan, blend
-from triage_node.phantom.head import VISIBLE, Lesion
-from triage_node.phantom.hemorrhage import Compartments, LesionPlan, drawn, planned
-from triage_node.phantom.lesion_statistics import drawn_kinds
-from triage_node.phantom.texture import Texture
+from triage_node.phantom.geometry import FloatArray, HeadGrid, Pose, Scan
+from triage_node.phantom.lesion_plan import Compartments
 
 BONE_HU = 250.0
 SMALLEST_CAVITY_MM2 = 5000.0
+_WALL_HU = 95.0
+"""Blurred HU from which a voxel beside the brain is bone."""
+_FINE_MM = 0.9
 _WORK_MM = 1.4
 """In-plane spacing at which compartments are searched for."""
 _NECK_MM = 2.8
@@ -29,58 +26,6 @@ _NECK_MM = 2.8
 
 class NoCavityFound(ValueError):
     """No closed skull was found: this volume cannot take pasted blood."""
-
-
-def paste_blood(
-    volume_hu: npt.NDArray[np.generic],
-    pixel_spacing_mm: tuple[float, float],
-    slice_spacing_mm: float,
-    seed: int,
-    kinds: Sequence[str] | None = None,
-    *,
-    compartments: Compartments | None = None,
-) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], tuple[Lesion, ...]]:
-    """Paste bleeds into a real head.
-
-    Parameters
-    ----------
-    volume_hu : (slices, rows, columns), HU
-    pixel_spacing_mm
-        (row, column); square pixels are assumed.
-    kinds
-        Kinds to paste; None draws them (always at least one).
-    compartments
-        What :func:`find_compartments` gave for the same volume, where many variants of one head are made.
-
-    Returns
-    -------
-    volume_hu : int16, masks : uint8 bit field as in :class:`~triage_node.phantom.head.PhantomHead`, lesions
-
-    Raises
-    ------
-    NoCavityFound
-        No closed skull was found.
-    """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    wanted = drawn_kinds(rng, bleeding=1.0) if kinds is None else tuple(k for k in SUBTYPES if k in kinds)
-    space = compartments or find_compartments(volume_hu, pixel_spacing_mm, slice_spacing_mm)
-    hu = np.array(volume_hu, dtype=np.float32)
-    grain = _grain(hu, space.grid.pixel_mm)
-    texture = Texture(rng)
-    masks = np.zeros(hu.shape, dtype=np.uint8)
-    lesions = []
-    for kind in wanted:
-        plan = planned(rng, kind, space)
-        if plan is None:
-            continue
-        bleed = drawn(rng, plan, space, texture)
-        part = hu[bleed.box]
-        target = bleed.value_hu + grain[bleed.box]
-        blend(part, bleed.amount, np.maximum(target, part - 4.0))
-        shown = bleed.amount > VISIBLE
-        masks[bleed.box] |= (shown << SUBTYPES.index(kind)).astype(np.uint8)
-        lesions.append(Lesion(kind, float(bleed.amount.sum()) * space.grid.voxel_ml, plan.hu, plan.variant))
-    return np.clip(np.rint(hu), -1024, 3071).astype(np.int16), masks, tuple(lesions)
 
 
 def find_compartments(
@@ -98,18 +43,14 @@ def find_compartments(
     step = max(1, round(_WORK_MM / pixel))
     coarse = ndimage.uniform_filter(hu, (0, step, step))[:, ::step, ::step]
     cavity = _cavity(coarse, pixel * step)
-    spacing = (slice_spacing_mm, pixel * step, pixel * step)
-    depth_coarse = _signed_depth(cavity, spacing)
-    depth = _enlarged(depth_coarse, hu.shape)
-    smooth = ndimage.gaussian_filter(hu, (0, 0.8 / pixel, 0.8 / pixel), truncate=3.0)
-    # the true wall is where bone begins: the coarse depth is refined by it
-    depth = np.where((depth < 4.0) & (smooth > 110.0), np.minimum(depth, -0.5), depth)
+    smooth = ndimage.gaussian_filter(hu, (0, 0.8 / pixel, 0.8 / pixel), truncate=2.5)
+    depth = _depth(cavity, smooth, pixel, step)
     grid = _grid(hu.shape, pixel, slice_spacing_mm, cavity, step)
     midline = _midline(grid, cavity, step)
     fluid = np.clip((27.0 - smooth) / 14.0, 0.0, 1.0) * (depth > -1.0) * (smooth > -30.0)
-    ventricle_zone = _ventricles(fluid, depth, midline, grid, step)
+    ventricle_zone = _ventricles(fluid, depth, midline, grid)
     ventricle = fluid * ventricle_zone
-    surface = np.clip(1.0 - np.abs(depth - 1.0) / 1.2, 0.0, 1.0) * 0.5
+    surface = np.clip(1.0 - np.abs(depth - 1.5) / 1.2, 0.0, 1.0) * 0.5
     csf = np.maximum(fluid * (1.0 - ventricle_zone), surface)
     rise = _ventricle_height(ventricle, grid)
     above = grid.z - rise
@@ -187,14 +128,26 @@ def _continued(label: npt.NDArray[np.int32], before: npt.NDArray[np.bool_]) -> n
     return np.asarray(good[label])
 
 
-def _signed_depth(cavity: npt.NDArray[np.bool_], spacing: tuple[float, float, float]) -> FloatArray:
-    """Distance (mm) from the wall: in the plane, since thick slices tell little across it."""
-    depth = np.empty(cavity.shape, dtype=np.float32)
-    for at, plane in enumerate(cavity):
-        inside = ndimage.distance_transform_edt(plane, spacing[1:])
-        outside = ndimage.distance_transform_edt(~plane, spacing[1:]) if plane.any() else np.full(plane.shape, 60.0)
-        depth[at] = np.where(plane, inside - 0.5 * spacing[1], 0.5 * spacing[1] - outside)
-    return depth
+def _depth(cavity: npt.NDArray[np.bool_], smooth_hu: FloatArray, pixel_mm: float, step: int) -> FloatArray:
+    """Distance (mm) below the inner table, in the plane since thick slices tell little across it.
+
+    The coarse cavity says which tissue is meant; its wall is where bone begins in the finer volume.
+    """
+    fine = max(1, round(_FINE_MM / pixel_mm))
+    shown = smooth_hu[:, ::fine, ::fine]
+    near = _enlarged(cavity.astype(np.float32), shown.shape) > 0.1
+    inside = near & (shown < _WALL_HU)
+    depth = np.empty(shown.shape, dtype=np.float32)
+    spacing_mm = pixel_mm * fine
+    for at, plane in enumerate(inside):
+        if not plane.any():
+            depth[at] = -60.0
+            continue
+        whole = ndimage.binary_fill_holes(ndimage.binary_opening(plane))
+        within = ndimage.distance_transform_edt(whole) * spacing_mm
+        beyond = ndimage.distance_transform_edt(~whole) * spacing_mm
+        depth[at] = np.where(whole, within - 0.5 * spacing_mm, 0.5 * spacing_mm - beyond)
+    return _enlarged(depth, smooth_hu.shape)
 
 
 def _enlarged(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
@@ -231,9 +184,7 @@ def _midline(grid: HeadGrid, cavity: npt.NDArray[np.bool_], step: int) -> FloatA
     return np.asarray(grid.x - np.float32(a) - np.float32(b) * grid.y - np.float32(c) * grid.z, dtype=np.float32)
 
 
-def _ventricles(
-    fluid: FloatArray, depth: FloatArray, midline: FloatArray, grid: HeadGrid, step: int
-) -> npt.NDArray[np.bool_]:
+def _ventricles(fluid: FloatArray, depth: FloatArray, midline: FloatArray, grid: HeadGrid) -> npt.NDArray[np.bool_]:
     """Where fluid belongs to the lateral ventricles: deep, near the midline, in pieces of some size."""
     zone = (depth > 24.0) & (np.abs(midline) < 36.0) & (grid.z > -25.0) & (grid.z < 45.0)
     core = (fluid > 0.55) & zone
@@ -244,6 +195,14 @@ def _ventricles(
     sizes = np.bincount(label.ravel()) * grid.voxel_ml
     sizes[0] = 0.0
     kept = np.isin(label, np.flatnonzero(sizes >= min(0.4, float(sizes.max()))))
+    weight = np.maximum(kept.sum(), 1)
+    middle_y, middle_z = float((grid.y * kept).sum() / weight), float((grid.z * kept).sum() / weight)
+    # quadrigeminal cistern and fissure lie in the midline, behind and above the ventricles
+    outside = (np.abs(midline) < 8.0) & (
+        (grid.y > middle_y + 8.0) | (grid.z > middle_z + 16.0) | (grid.z < middle_z - 18.0)
+    )
+    kept &= ~outside
+    zone &= ~outside
     return np.asarray(ndimage.binary_dilation(kept, iterations=2) & zone)
 
 
@@ -253,12 +212,3 @@ def _ventricle_height(ventricle: FloatArray, grid: HeadGrid) -> float:
     if weight.sum() * grid.voxel_ml < 0.5:
         return 10.0
     return float((weight * grid.z[:, 0, 0]).sum() / weight.sum())
-
-
-def _grain(hu: FloatArray, pixel_mm: float) -> FloatArray:
-    """The scan's own fine texture: what a blur of 1.5 mm takes away, without edges."""
-    grain = hu - ndimage.gaussian_filter(hu, (0, 1.5 / pixel_mm, 1.5 / pixel_mm), truncate=3.0)
-    return np.clip(grain, -12.0, 12.0)
-
-
-__all__ = ["LesionPlan", "NoCavityFound", "find_compartments", "paste_blood"]

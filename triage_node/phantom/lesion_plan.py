@@ -1,0 +1,143 @@
+"""Which bleeds a head gets and where: compartments, and plans that obey each kind's anatomy.
+
+In: where skull, falx, tentorium, CSF and ventricles lie, and the kinds wanted. Out: plans (kind, volume, HU, place).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triage_node.phantom.geometry import FloatArray, HeadGrid, Point
+from triage_node.phantom.lesion_statistics import drawn_count, drawn_hu, drawn_volume_ml
+
+
+@dataclass(frozen=True)
+class Compartments:
+    """What a head offers to a bleed; arrays are (slices, rows, columns).
+
+    Attributes
+    ----------
+    depth_mm
+        Distance below the inner table, positive inside the cavity.
+    midline_mm
+        Signed distance from the midline, positive to the left.
+    above_tentorium_mm
+        Height above the tentorium (large where it is unknown).
+    csf, ventricle : 0 to 1
+        Coverage by CSF outside and inside the ventricles.
+    falx_mm, tentorium_mm
+        Distance from these sheets, large where they do not reach.
+    """
+
+    grid: HeadGrid
+    depth_mm: FloatArray
+    midline_mm: FloatArray
+    above_tentorium_mm: FloatArray
+    csf: FloatArray
+    ventricle: FloatArray
+    falx_mm: FloatArray
+    tentorium_mm: FloatArray
+
+
+@dataclass(frozen=True)
+class LesionPlan:
+    """A bleed before it is drawn: HU and mL, and where its centre lies in head coordinates (mm)."""
+
+    kind: str
+    volume_ml: float
+    hu: float
+    center_mm: Point
+    variant: str = ""
+
+    @property
+    def radius_mm(self) -> float:
+        """Radius of the ball of this volume."""
+        return 10.0 * (3 * self.volume_ml / (4 * math.pi)) ** (1 / 3)
+
+
+SATELLITE = 0.5
+"""The largest share of the main bleed's volume that another of its kind has."""
+
+
+def planned_bleeds(rng: np.random.Generator, kinds: Iterable[str], where: Compartments) -> list[LesionPlan]:
+    """Plan every bleed of the wanted kinds: one of each that can be seen, often smaller ones beside it."""
+    plans = []
+    for kind in kinds:
+        main = planned(rng, kind, where)
+        if main is None:
+            continue
+        plans.append(main)
+        for _ in range(drawn_count(rng, kind) - 1):
+            beside = planned(rng, kind, where, largest_ml=SATELLITE * main.volume_ml)
+            if beside is not None:
+                plans.append(beside)
+    return plans
+
+
+def planned(
+    rng: np.random.Generator, kind: str, where: Compartments, *, largest_ml: float | None = None
+) -> LesionPlan | None:
+    """Choose volume, HU and place of a bleed; None where the head offers no place for it.
+
+    A patient's main bleed is large enough to be seen; others are at most ``largest_ml``.
+    """
+    volume_ml = drawn_volume_ml(rng, kind, main=largest_ml is None)
+    volume_ml = volume_ml if largest_ml is None else min(volume_ml, largest_ml)
+    hu = drawn_hu(rng, kind, volume_ml)
+    variant = _variant(rng, kind)
+    if variant in ("falx", "tentorium"):
+        volume_ml = min(volume_ml, 12.0)
+    for allowed in _places(kind, variant, volume_ml, where):
+        place = _place(rng, where.grid, allowed)
+        if place is not None:
+            return LesionPlan(kind, volume_ml, hu, place, variant)
+    return None
+
+
+def _variant(rng: np.random.Generator, kind: str) -> str:
+    if kind == "SDH":
+        return str(rng.choice(["convexity", "falx", "tentorium"], p=[0.78, 0.13, 0.09]))
+    if kind == "SAH":
+        return "cisterns" if rng.random() < 0.3 else "sulci"
+    if kind == "IVH":
+        return "layer" if rng.random() < 0.7 else "clot"
+    return ""
+
+
+def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> list[npt.NDArray[np.bool_]]:
+    """Where the centre of a bleed may lie, the better choice first."""
+    depth, m = where.depth_mm, np.abs(where.midline_mm)
+    above = where.above_tentorium_mm > 4.0
+    wall = (np.abs(depth - 1.5) < 1.5) & above
+    if kind == "EDH":
+        return [wall & (m > 22.0)]
+    if kind == "SDH":
+        sheet = where.falx_mm if variant == "falx" else where.tentorium_mm
+        convexity = wall & (m > 28.0)
+        return [convexity] if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), convexity]
+    if kind == "CPH":
+        radius = 10.0 * (3 * volume_ml / (4 * math.pi)) ** (1 / 3)
+        dry = (where.csf < 0.2) & (where.ventricle < 0.2)
+        return [
+            dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(6.0 + radius * 0.6, 22.0)),
+            dry & (depth > 6.0),
+        ]
+    if kind == "SAH":
+        space = where.csf > 0.4
+        near = (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
+        return [space & near, space & (depth > 0.0)]
+    return [where.ventricle > 0.6]
+
+
+def _place(rng: np.random.Generator, grid: HeadGrid, allowed: npt.NDArray[np.bool_]) -> Point | None:
+    """A random voxel among those allowed, as head coordinates."""
+    found = np.flatnonzero(allowed)
+    if not len(found):
+        return None
+    at = np.unravel_index(int(found[int(rng.integers(len(found)))]), grid.shape)
+    return float(grid.x[at]), float(grid.y[at]), float(grid.z[at])
