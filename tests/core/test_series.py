@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triage_node.core.instance import InstanceHeader
+from triage_node.core.membership import slice_planes
 from triage_node.core.reason import Reason
 from triage_node.core.series import (
     EligibilityLimits,
@@ -21,7 +22,6 @@ from triage_node.core.series import (
     looks_complete,
     ordered,
     rank_key,
-    slice_planes,
 )
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

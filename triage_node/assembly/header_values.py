@@ -24,6 +24,15 @@ _BACKSLASH = 0x5C
 _DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, 0x5E, 0x3D, _BACKSLASH}
 """Characters at which ISO 2022 falls back to the first character set (PS3.5 6.1.2.5.3); ``^`` and ``=`` in names."""
 
+_CONTROLS = dict.fromkeys((*range(32), 127))
+"""Control characters say nothing in one line of text, and PostgreSQL takes no null."""
+
+_LONGEST_TEXT = 1024
+"""Characters. The longest text read here, a name of three groups, has at most 194 (PS3.5 6.2)."""
+
+_LARGEST_INTEGER = 2**31 - 1
+"""IS, UL and every database column end here (PS3.5 6.2)."""
+
 _US_KEYWORDS = frozenset(
     {"Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"},
 )
@@ -64,8 +73,9 @@ class HeaderValues:
         value = self._raw(keyword)
         if not value:
             return ()
-        text = value.decode("ascii") if value.isascii() and b"\x1b" not in value else self._decoded(value)
-        values = tuple(each.strip(" \0\r\n\t") for each in text.split("\\"))
+        plain = value.isascii() and b"\x1b" not in value
+        text = value.decode("ascii") if plain else self._decoded(value)
+        values = tuple(each.translate(_CONTROLS).strip() for each in text[:_LONGEST_TEXT].split("\\"))
         return values if any(values) else ()
 
     def number(self, keyword: str) -> float | None:
@@ -79,9 +89,11 @@ class HeaderValues:
         return values if values is not None and len(values) == count else None
 
     def integer(self, keyword: str) -> int | None:
-        """Return the first value as a whole number, or None."""
+        """Return the first value as a whole number of 32 bits, or None."""
         value = self.number(keyword)
-        return int(value) if value is not None and value == int(value) else None
+        if value is None or value != int(value) or abs(value) > _LARGEST_INTEGER:
+            return None
+        return int(value)
 
     def stored_value(self, keyword: str, bits_allocated: int, *, signed: bool) -> int | None:
         """Return a pixel value element as the pixels of that format would hold it, whichever of US and SS it was written in."""

@@ -22,9 +22,9 @@ from triage_node.core.errors import Refused, Transient
 from triage_node.core.geometry import Orientation, SlicePlane, StackGeometry
 from triage_node.core.head_check import check_head
 from triage_node.core.instance import InstanceHeader
+from triage_node.core.membership import measured_series
 from triage_node.core.ports import SeriesVolume
 from triage_node.core.reason import Reason, Refusal
-from triage_node.core.series import measured_series
 
 _MOST_THREADS = 8
 

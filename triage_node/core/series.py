@@ -1,8 +1,7 @@
 """Which series can be read, when one is whole, which of several suits best, and in what order its slices lie.
 
 In: the headers of one series, in any order. Out: a refusal with its reason code and what was measured, or None. Headers
-alone decide here, before anything is decoded; what the pixels show is ``core.head_check``. Answers to PS3.3 C.7.6.1.1.2 and
-C.8.2.1.1.1 (Image Type of CT images).
+alone decide here, before anything is decoded; what the pixels show is ``core.head_check``.
 """
 
 from __future__ import annotations
@@ -13,26 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triage_node.core.acquisition import BodyPart, body_part, contrast_named, kernel
-from triage_node.core.conformance import CT_SOP_CLASSES
-from triage_node.core.geometry import (
-    SlicePlane,
-    StackGeometry,
-    is_orthonormal,
-    measured_stack,
-    parallel_groups,
-    tilt_deg,
-)
+from triage_node.core.geometry import StackGeometry, parallel_groups, tilt_deg
 from triage_node.core.instance import InstanceHeader
+from triage_node.core.membership import has_geometry, instance_refusal, measured_series, slice_members, slice_planes
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.spacing import spacing_refusal
-
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_LOSSY_TRANSFER_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{each}" for each in ("50", "51", "81", "91", "203"))
-_LOCALIZER_TYPES = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "REF_SURVIEW"})
-_DERIVED_TYPES = frozenset(
-    {"MPR", "REFORMATTED", "CURVED", "MIP", "MINIP", "MAXIP", "VRT", "SSD", "3D", "SCREEN SAVE", "SCREEN CAPTURE", "DOSE_INFO",
-     "PATIENT_INFO", "RESULTS", "PERFUSION", "RCBF", "RCBV", "RMTT", "SUBTRACTION", "CSA MPR", "PROJECTION IMAGE"},
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,9 +64,9 @@ def eligibility(headers: Sequence[InstanceHeader], limits: EligibilityLimits = D
     >>> eligibility([InstanceHeader("1.2", "1.2.840.10008.5.1.4.1.1.4", "1.4", "1.5", "1.6", modality="MR")]).reason
     <Reason.NOT_CT: 'NOT_CT'>
     """
-    members = _members(headers)
+    members = slice_members(headers)
     if not members:
-        refusals = Counter(refusal for header in headers if (refusal := _instance_refusal(header)) is not None)
+        refusals = Counter(refusal for header in headers if (refusal := instance_refusal(header)) is not None)
         return refusals.most_common(1)[0][0] if refusals else Refusal(Reason.TOO_FEW_SLICES, "0 slices")
     return _tag_refusal(members) or _stack_refusal(members, limits)
 
@@ -106,7 +90,7 @@ def looks_complete(headers: Sequence[InstanceHeader], limits: EligibilityLimits 
     numbers = {header.instance_number for header in headers if header.instance_number is not None}
     if numbers and max(numbers) - min(numbers) + 1 > len(headers):
         return False
-    return measured_series(_members(headers)).coverage_mm >= limits.complete_coverage_mm
+    return measured_series(slice_members(headers)).coverage_mm >= limits.complete_coverage_mm
 
 
 def expected_count(headers: Sequence[InstanceHeader]) -> int | None:
@@ -132,7 +116,7 @@ def rank_key(headers: Sequence[InstanceHeader]) -> tuple[int, int, float, int]:
     >>> rank_key([])
     (0, 0, -1000.0, 0)
     """
-    members = [header for header in _members(headers) if _has_geometry(header)]
+    members = [header for header in slice_members(headers) if has_geometry(header)]
     if not members:
         return (0, 0, -1000.0, 0)
     first = members[0]
@@ -155,74 +139,11 @@ def ordered(instances: Sequence[tuple[InstanceHeader, Path]]) -> list[tuple[Inst
     >>> ordered([])
     []
     """
-    members = [pair for pair in instances if _instance_refusal(pair[0]) is None and _has_geometry(pair[0])]
+    members = [pair for pair in instances if instance_refusal(pair[0]) is None and has_geometry(pair[0])]
     if not members:
         return []
     stack = measured_series([header for header, _ in members])
     return [members[index] for index in dict.fromkeys(plane.instance for plane in stack.slices)]
-
-
-def slice_planes(headers: Sequence[InstanceHeader]) -> list[SlicePlane]:
-    """Return every slice of instances that have geometry, the frames of multi-frame instances one by one.
-
-    Examples
-    --------
-    >>> header = InstanceHeader("1.2", "1.3", "1.4", "1.5", "1.6", frames=((0, 0, 5, 1, 0, 0, 0, 1, 0),) * 2)
-    >>> [plane.frame_number for plane in slice_planes([header])]
-    [1, 2]
-    """
-    planes = []
-    for index, header in enumerate(headers):
-        frames = header.frames
-        if not frames and header.image_position_patient and header.image_orientation_patient:
-            frames = ((*header.image_position_patient, *header.image_orientation_patient),)
-        for number, (x, y, z, a, b, c, d, e, f) in enumerate(frames, start=1):
-            planes.append(SlicePlane(index, number, (x, y, z), (a, b, c, d, e, f), header.slice_thickness_mm))
-    return planes
-
-
-def measured_series(members: Sequence[InstanceHeader]) -> StackGeometry:
-    """Measure the largest stack of a series; of slices at one position the first by instance number leads."""
-    first_come = sorted(
-        range(len(members)), key=lambda i: (members[i].instance_number or 0, members[i].sop_instance_uid)
-    )
-    rank = {index: place for place, index in enumerate(first_come)}
-    group = parallel_groups(slice_planes(members))[0]
-    return measured_stack(sorted(group, key=lambda plane: (rank[plane.instance], plane.frame_number)))
-
-
-def _members(headers: Sequence[InstanceHeader]) -> list[InstanceHeader]:
-    return [header for header in headers if _instance_refusal(header) is None]
-
-
-def _instance_refusal(header: InstanceHeader) -> Refusal | None:
-    """Return why one instance is no slice of an original CT acquisition."""
-    types = {each.upper() for each in header.image_type}
-    is_ct = header.modality in ("CT", "")
-    if is_ct and header.sop_class_uid.startswith(_SECONDARY_CAPTURE):
-        return Refusal(Reason.DERIVED, "Secondary Capture")
-    if not is_ct or header.sop_class_uid not in CT_SOP_CLASSES:
-        return Refusal(Reason.NOT_CT, f"Modality {header.modality or 'empty'}, SOP class {header.sop_class_uid}")
-    if types & _LOCALIZER_TYPES:
-        return Refusal(Reason.LOCALIZER, f"Image Type {sorted(types & _LOCALIZER_TYPES)[0]}")
-    if found := _derived(header):
-        return Refusal(Reason.DERIVED, found)
-    return None if header.has_pixels else Refusal(Reason.NO_PIXELS)
-
-
-def _derived(header: InstanceHeader) -> str | None:
-    """Return what shows that an image is not as the scanner first made it.
-
-    ORIGINAL\\SECONDARY passes: some scanners write it on their first reconstruction. So does DERIVED\\PRIMARY\\AXIAL where the
-    only derivation is lossy compression, which PS3.3 C.7.6.1.1.2 calls derived.
-    """
-    types = [each.upper() for each in header.image_type]
-    if marks := [each for each in types if each in _DERIVED_TYPES]:
-        return f"Image Type {marks[0]}"
-    if types[:1] == ["DERIVED"]:
-        only_compressed = header.transfer_syntax_uid in _LOSSY_TRANSFER_SYNTAXES and types[1:2] == ["PRIMARY"]
-        return None if only_compressed else "Image Type DERIVED"
-    return "colour image" if header.samples_per_pixel > 1 else None
 
 
 def _tag_refusal(members: Sequence[InstanceHeader]) -> Refusal | None:
@@ -234,21 +155,8 @@ def _tag_refusal(members: Sequence[InstanceHeader]) -> Refusal | None:
     return None
 
 
-def _has_geometry(header: InstanceHeader) -> bool:
-    planes = slice_planes([header])
-    spacing = header.pixel_spacing_mm
-    return (
-        len(planes) == header.number_of_frames
-        and all(is_orthonormal(plane.orientation) for plane in planes)
-        and spacing is not None
-        and min(spacing) > 0
-        and header.rows > 0
-        and header.columns > 0
-    )
-
-
 def _stack_refusal(members: Sequence[InstanceHeader], limits: EligibilityLimits) -> Refusal | None:
-    lacking = sum(not _has_geometry(header) for header in members)
+    lacking = sum(not has_geometry(header) for header in members)
     if lacking:
         return Refusal(Reason.NO_GEOMETRY, f"{lacking} of {len(members)} instances")
     groups = parallel_groups(slice_planes(members))
