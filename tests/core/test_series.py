@@ -106,6 +106,10 @@ def test_absent_descriptions_and_image_type_do_not_stand_in_the_way() -> None:
         pytest.param({"pixel_spacing_mm": (0.2, 0.2)}, Reason.NOT_HEAD, id="inner ear field of view"),
         pytest.param({"image_position_patient": None}, Reason.NO_GEOMETRY, id="no position"),
         pytest.param({"image_orientation_patient": (0.0,) * 6}, Reason.NO_GEOMETRY, id="orientation of zeros"),
+        pytest.param({"image_position_patient": (0.0, 0.0, 0.0)}, Reason.NO_GEOMETRY, id="all at one position"),
+        pytest.param(
+            {"rows": 65535, "pixel_spacing_mm": (0.005, 0.46)}, Reason.UNDECODABLE, id="a matrix to fill the memory"
+        ),
         pytest.param({"pixel_spacing_mm": None}, Reason.NO_GEOMETRY, id="no pixel spacing"),
         pytest.param({"image_orientation_patient": (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)}, Reason.NOT_AXIAL, id="coronal"),
         pytest.param(
@@ -186,6 +190,16 @@ def test_a_scout_and_a_dose_page_inside_the_series_are_left_out() -> None:
 def test_two_orientations_are_two_stacks() -> None:
     tilted = made_series([z + 2.5 for z in HEAD_5_MM], image_orientation_patient=(1.0, 0.0, 0.0, 0.0, 0.9397, -0.342))
     assert reason([*made_series(), *tilted]) is Reason.MULTIPLE_STACKS
+
+
+def test_pixel_spacing_rounded_differently_is_one_stack() -> None:
+    headers = made_series(pixel_spacing_mm=(0.4882812, 0.4882812))
+    assert (
+        eligibility(
+            [*headers[:10], *(replace(each, pixel_spacing_mm=(0.48828125, 0.48828125)) for each in headers[10:])]
+        )
+        is None
+    )
 
 
 def test_two_matrices_are_two_stacks() -> None:

@@ -37,6 +37,10 @@ class EligibilityLimits:
         Of the longer side. A head is 130 to 220 mm; below the lower limit it is cut (inner ear, orbits).
     max_slice_spacing_mm
         Wider slices pass small bleedings by.
+    max_matrix
+        Rows or columns; scanners make 512 to 1024. Beyond it a header lies, or means to fill the memory.
+    max_voxels
+        Of the whole series; 800 slices of 512 x 512 are half of it.
     """
 
     min_slices: int = 8
@@ -48,6 +52,8 @@ class EligibilityLimits:
     min_field_of_view_mm: float = 120.0
     max_field_of_view_mm: float = 700.0
     max_slice_spacing_mm: float = 12.0
+    max_matrix: int = 2048
+    max_voxels: int = 420_000_000
 
 
 DEFAULT_LIMITS = EligibilityLimits()
@@ -166,6 +172,8 @@ def _stack_refusal(members: Sequence[InstanceHeader], limits: EligibilityLimits)
     if len(groups) > 1:
         return Refusal(Reason.MULTIPLE_STACKS, f"{len(groups)} orientations")
     stack = measured_series(members)
+    if len(members) > 1 and len(stack.slices) == 1:
+        return Refusal(Reason.NO_GEOMETRY, f"all {len(members)} instances say they lie at one position")
     return (
         _mixture_refusal(members)
         or _repetition_refusal(members, stack)
@@ -176,7 +184,7 @@ def _stack_refusal(members: Sequence[InstanceHeader], limits: EligibilityLimits)
 
 
 def _mixture_refusal(members: Sequence[InstanceHeader]) -> Refusal | None:
-    formats = {(each.rows, each.columns, each.pixel_spacing_mm) for each in members}
+    formats = {(each.rows, each.columns, *(round(mm, 2) for mm in each.pixel_spacing_mm or ())) for each in members}
     if len(formats) > 1:
         return Refusal(Reason.MULTIPLE_STACKS, f"{len(formats)} different matrices or pixel spacings")
     return None
@@ -218,6 +226,11 @@ def _size_refusal(members: Sequence[InstanceHeader], stack: StackGeometry, limit
     if count > limits.max_slices:
         return Refusal(Reason.TOO_MANY_SLICES, f"{count} slices, at most {limits.max_slices} are read")
     header = members[0]
+    if max(header.rows, header.columns) > limits.max_matrix or header.rows * header.columns * count > limits.max_voxels:
+        return Refusal(
+            Reason.UNDECODABLE,
+            f"{count} slices of {header.rows} x {header.columns} pixels are more than this node reads",
+        )
     between_rows, between_columns = header.pixel_spacing_mm or (0.0, 0.0)
     field_of_view = max(header.rows * between_rows, header.columns * between_columns)
     if not limits.min_field_of_view_mm <= field_of_view <= limits.max_field_of_view_mm:
