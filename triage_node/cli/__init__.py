@@ -23,6 +23,8 @@ _COMMAND_MODULES = (
     "dicom_commands",
     "worklist_commands",
     "reading_commands",
+    "train_commands",
+    "weights_commands",
 )
 
 for _name in _COMMAND_MODULES:
