@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -231,6 +232,23 @@ def test_a_file_that_is_gone_is_given_up_and_the_others_go(make_pacs: MakePacs, 
     assert (gone.action, sent.action) == (Action.GIVE_UP, Action.DONE)
     assert gone.sop_instance_uid == objects[0].sop_instance_uid
     assert "No such file" in gone.detail
+
+
+@pytest.mark.parametrize("stale", ["MediaStorageSOPInstanceUID", "MediaStorageSOPClassUID"])
+def test_the_command_names_what_is_in_the_dataset_of_an_anonymized_file(
+    make_pacs: MakePacs, make_object: MakeObject, stale: str
+) -> None:
+    sent = make_object("SC")
+    encoded, meta = dataset_bytes(sent.path), dcmread(sent.path).file_meta
+    meta[stale].value = SR if stale.endswith("ClassUID") else generate_uid()
+    with sent.path.open("wb") as file:
+        file.write(bytes(128) + b"DICM")
+        write_file_meta_info(file, meta)
+        file.write(encoded)
+    pacs = make_pacs()
+    (outcome,) = StorageScu("TRIAGE").send(pacs.peer, [sent])
+    assert outcome.action is Action.DONE
+    assert pacs.received == [(sent.sop_instance_uid, ExplicitVRLittleEndian, encoded)]
 
 
 def test_nothing_to_send_needs_no_association(make_pacs: MakePacs) -> None:

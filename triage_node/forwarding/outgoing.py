@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_partial
 from pynetdicom.presentation import PresentationContext, build_context
 
 from triage_node.core.errors import Refused
@@ -20,6 +21,7 @@ MAXIMUM_CONTEXTS = 128
 EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 CONVERTIBLE = (EXPLICIT, IMPLICIT)
 Proposal = tuple[str, str]
+_SOP_INSTANCE_UID = 0x00080018
 
 
 class NotSendable(Refused):
@@ -28,16 +30,26 @@ class NotSendable(Refused):
 
 @dataclass(frozen=True)
 class OutgoingInstance:
-    """A file and what its File Meta Information says of it."""
+    """A file and what it says it is.
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid
+        Those of the dataset, because the command has to name what the receiver will find (PS3.7 9.1.1.1); the File Meta
+        Information of files that were anonymized often still names the original.
+    meta_agrees
+        Whether the File Meta Information names the same, so that the file can go out without being read.
+    """
 
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    meta_agrees: bool = True
 
     @classmethod
     def read(cls, path: Path) -> OutgoingInstance:
-        """Read the File Meta Information of one file.
+        """Read the beginning of one file.
 
         Raises
         ------
@@ -45,21 +57,32 @@ class OutgoingInstance:
             Unreadable, not in the DICOM File Format, or without one of the three UIDs.
         """
         try:
-            meta = read_file_meta_info(path)
-            return cls(
-                path,
-                str(meta.MediaStorageSOPClassUID),
-                str(meta.MediaStorageSOPInstanceUID),
-                str(meta.TransferSyntaxUID),
-            )
+            with path.open("rb") as file:
+                beginning = read_partial(file, stop_when=lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID)
         except OSError as error:
             raise NotSendable(f"{path.name}: {error.strerror}") from error
         except InvalidDicomError as error:
             raise NotSendable(f"{path.name}: not in the DICOM File Format") from error
-        except AttributeError as error:
-            raise NotSendable(f"{path.name}: File Meta Information without {error.name}") from error
         except Exception as error:  # whatever else a broken header makes the parser raise
-            raise NotSendable(f"{path.name}: File Meta Information cannot be read ({error})") from error
+            raise NotSendable(f"{path.name}: cannot be read ({error})") from error
+        meta = beginning.file_meta
+        sop_class_uid = _required(path, beginning, "SOPClassUID")
+        sop_instance_uid = _required(path, beginning, "SOPInstanceUID")
+        named = (meta.get("MediaStorageSOPClassUID"), meta.get("MediaStorageSOPInstanceUID"))
+        return cls(
+            path,
+            sop_class_uid,
+            sop_instance_uid,
+            _required(path, meta, "TransferSyntaxUID"),
+            meta_agrees=named == (sop_class_uid, sop_instance_uid),
+        )
+
+
+def _required(path: Path, dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    if not value:
+        raise NotSendable(f"{path.name}: without {keyword}")
+    return str(value)
 
 
 def proposals(instance: OutgoingInstance) -> tuple[Proposal, ...]:

@@ -153,7 +153,7 @@ class StorageScu:
         if accepted.isdisjoint(proposals(instance)):
             results = {str(each.abstract_syntax): int(each.result or 0) for each in association.rejected_contexts}
             return _refused(instance, results)
-        as_it_is = (instance.sop_class_uid, instance.transfer_syntax_uid) in accepted
+        as_it_is = instance.meta_agrees and (instance.sop_class_uid, instance.transfer_syntax_uid) in accepted
         asked_at = time.monotonic()
         try:
             status = association.send_c_store(instance.path if as_it_is else dcmread(instance.path))
