@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from triage_node.training.heatmap_scores import HeatmapEvaluation
     from triage_node.training.predictions import Predictions
 
+_TABLE_WIDTH = 120
+"""Columns of the widest table, for files and pipes; a narrower terminal folds it."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -167,7 +170,8 @@ def _read_with_releases(
     for cascade in cascades:
         name = cascade.release.name if not found else f"{cascade.release.name} (shadow)"
         found.append(read_dataset(cascade, _with_progress(dataset.scans, f"reading with {name}"), name))
-        write_predictions(out / f"predictions_{cascade.release.name}.csv", found[-1])
+        kind = "predictions" if len(found) == 1 else "shadow_predictions"
+        write_predictions(out / f"{kind}_{cascade.release.name}.csv", found[-1])
     return _Read(
         models=found[:1],
         shadow=found[1] if len(found) > 1 else None,
@@ -221,6 +225,8 @@ def _judge_and_show(
     from triage_node.training.evaluation_table import evaluation_tables
 
     console = Console()
+    if console.width < _TABLE_WIDTH and not console.is_terminal:
+        console = Console(width=_TABLE_WIDTH)
     for each in evaluation_tables(judged):
         console.print(each)
     console.print(f"Report: {html}", markup=False, highlight=False)

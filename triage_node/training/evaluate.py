@@ -16,6 +16,7 @@ import numpy.typing as npt
 from triage_node.core.finding import SUBTYPES
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected
 from triage_node.training.delong import auc
+from triage_node.training.heatmap_scores import HeatmapEvaluation
 from triage_node.training.metrics import PAPER_THRESHOLD, TargetMetrics, subject_metrics
 from triage_node.training.predictions import Predictions
 from triage_node.training.reader_study import ReaderStudy, reader_study
@@ -107,6 +108,8 @@ class Evaluation:
         One for each of ``predictions``; the first is the one that readers and the shadow are compared with.
     warnings
         What a reader of the report must know first.
+    heatmaps
+        The first model's, where regions were drawn.
     """
 
     predictions: tuple[Predictions, ...]
@@ -115,6 +118,7 @@ class Evaluation:
     readers: ReaderStudy | None
     comparison: ReleaseComparison | None
     warnings: tuple[str, ...] = ()
+    heatmaps: HeatmapEvaluation | None = None
 
 
 def evaluate(
@@ -125,6 +129,7 @@ def evaluate(
     thresholds: Thresholds | None = None,
     with_slices: bool = False,
     warnings: Sequence[str] = (),
+    heatmaps: HeatmapEvaluation | None = None,
 ) -> Evaluation:
     """Judge one or more models on the same subjects.
 
@@ -142,6 +147,8 @@ def evaluate(
         Whether to judge slices too; every one of ``predictions`` that has them is.
     warnings
         Put at the head of the report.
+    heatmaps
+        Shown as they are.
 
     Raises
     ------
@@ -161,6 +168,7 @@ def evaluate(
         readers=reader_study(first, readings, called_by(first, thresholds)) if readings else None,
         comparison=_comparison(first, shadow, thresholds) if shadow else None,
         warnings=tuple(warnings),
+        heatmaps=heatmaps,
     )
 
 

@@ -27,6 +27,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "models": [_plain(each) for each in evaluation.models],
         "readers": _plain(evaluation.readers),
         "comparison": _plain(evaluation.comparison),
+        "heatmaps": _plain(evaluation.heatmaps),
     }
 
 

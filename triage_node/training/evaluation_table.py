@@ -13,6 +13,7 @@ from triage_node.core.finding import SUBTYPE_NAMES
 from triage_node.training.datasets.labelled_scan import TARGETS
 from triage_node.training.estimates import Estimate
 from triage_node.training.evaluate import Evaluation
+from triage_node.training.heatmap_scores import HeatmapEvaluation
 from triage_node.training.metrics import METRICS, TargetMetrics
 from triage_node.training.reader_study import Spread
 from triage_node.training.release_comparison import ReleaseComparison
@@ -40,7 +41,7 @@ def figure_text(estimate: Estimate, mark: str = "") -> Text:
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
-    """Lay out what a terminal shows: warnings, the verdict, Table 3 and, where judged, slices."""
+    """Lay out what a terminal shows: warnings, Table 3, where judged slices, shadow and heatmaps, and the verdict."""
     for warning in evaluation.warnings:
         yield Text(f"Warning: {warning}", style="bold yellow")
     yield table_3(evaluation)
@@ -48,6 +49,8 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
         yield slice_table(evaluation)
     if evaluation.comparison is not None:
         yield comparison_table(evaluation.comparison)
+    if evaluation.heatmaps is not None:
+        yield heatmap_table(evaluation.heatmaps)
     for model in evaluation.models:
         yield Text(f"{model.name}: {model.gate.verdict}", style="green" if model.gate.passed else "yellow")
     yield Text("Research use only. Not for diagnostic use.", style="dim")
@@ -160,6 +163,20 @@ def comparison_table(comparison: ReleaseComparison) -> Table:
             str(each.newly_called),
             str(each.no_longer_called),
         )
+    return table
+
+
+def heatmap_table(heatmaps: HeatmapEvaluation) -> Table:
+    """Lay out heatmaps beside chance and brightness."""
+    table = Table(
+        title=f"Heatmaps against drawn regions, {heatmaps.slices} slices of {heatmaps.patients} patients",
+        caption=f"Peak within {heatmaps.tolerance_pixels} pixels of the region; share of the heat inside it.",
+        header_style="bold",
+    )
+    for name in ("Pointing by", "Peak in region", "Heat in region"):
+        table.add_column(name, justify="left" if name == "Pointing by" else "right")
+    for each in heatmaps.scores:
+        table.add_row(each.name, figure_text(each.pointing), figure_text(each.energy))
     return table
 
 

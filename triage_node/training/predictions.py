@@ -4,10 +4,10 @@ One CSV row for each subject and, where wanted, one for each slice::
 
     subject,slice,fold,any,CPH,IVH,SDH,EDH,SAH,label_any,label_CPH,label_IVH,label_SDH,label_EDH,label_SAH
 
-``slice`` is empty in a subject's own row; of several scans of a patient each is a subject, PATIENT/SERIES. Slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is
-empty where stage two did not run. Labels are 0 or 1, empty where unknown. ``fold`` names the fold that was held out, empty
-where the model never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can
-tell.
+``slice`` is empty in a subject's own row; of several scans of a patient each is a subject, PATIENT/SERIES. Slice rows
+follow from inferior to superior. Scores lie in 0 to 1; a subtype's is empty where stage two did not run. Labels are 0 or
+1, empty where unknown. ``fold`` names the fold that was held out, empty where the model never saw any of these subjects.
+Scores must be of subjects the model was not trained on: nothing here can tell.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ its manifest names them, and they are refused or, where the operator insists, wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from triage_node.core.finding import SUBTYPES
 from triage_node.training.datasets.labelled_dataset import LabelledDataset, subject_digest
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected, LabelledScan
 from triage_node.training.evaluate import Thresholds
+from triage_node.training.heatmap_scores import MaskedSlice
 from triage_node.training.predictions import Predictions, SlicePredictions
+from triage_node.training.region_masks import RegionMask
 
 if TYPE_CHECKING:
     from triage_node.cascade.runner import Cascade
@@ -96,9 +98,7 @@ def thresholds_of(point: OperatingPoint) -> Thresholds:
     return Thresholds(point.threshold, point.slice_threshold, dict(point.subtype_thresholds))
 
 
-def read_dataset(
-    cascade: Cascade, scans: Sequence[LabelledScan], name: str, progress: Callable[[], None] = lambda: None
-) -> Predictions:
+def read_dataset(cascade: Cascade, scans: Iterable[LabelledScan], name: str) -> Predictions:
     """Read every scan with both stages, stage two whether or not stage one is positive.
 
     Parameters
@@ -106,25 +106,54 @@ def read_dataset(
     cascade
         A release, resident.
     scans
-        Judged one by one: a patient with several appears as ``patient/series``.
+        Read one by one; where a patient has several, each is judged as ``patient/series``.
     name
         Of the model in tables.
-    progress
-        Called after each scan.
     """
-    rows = []
-    for scan in scans:
-        rows.append(_scores(cascade, scan))
-        progress()
-    several = len({scan.subject for scan in scans}) < len(scans)
+    rows = [(scan, *_scores(cascade, scan)) for scan in scans]
+    read = [scan for scan, _, _ in rows]
+    several = len({scan.subject for scan in read}) < len(read)
     return Predictions(
         name=name,
-        subjects=tuple(f"{scan.subject}/{scan.series}" if several else scan.subject for scan in scans),
-        folds=("",) * len(scans),
-        scores=np.stack([subject for subject, _ in rows]),
-        labels=np.stack([scan.labels for scan in scans]).astype(np.float64),
-        slices=_slices(scans, [slices for _, slices in rows]),
+        subjects=tuple(f"{scan.subject}/{scan.series}" if several else scan.subject for scan in read),
+        folds=("",) * len(read),
+        scores=np.stack([subject for _, subject, _ in rows]),
+        labels=np.stack([scan.labels for scan in read]).astype(np.float64),
+        slices=_slices(read, [slices for _, _, slices in rows]),
     )
+
+
+def masked_slices(
+    cascade: Cascade, scans: Iterable[LabelledScan], regions: Sequence[RegionMask]
+) -> Iterator[MaskedSlice]:
+    """Explain every slice that carries a drawn region, whether or not it is flagged.
+
+    Parameters
+    ----------
+    cascade
+        A release, resident.
+    scans
+        Those without a region are not read.
+    regions
+        Matched by series and slice.
+    """
+    drawn: dict[str, list[RegionMask]] = {}
+    for region in regions:
+        drawn.setdefault(region.series, []).append(region)
+    for scan in scans:
+        if scan.series not in drawn:
+            continue
+        loaded = scan.load()
+        reading = cascade.read_volume(
+            loaded.volume_hu, loaded.slice_spacing_mm, scan.slice_ids, pixel_spacing_mm=loaded.pixel_spacing_mm
+        )
+        heatmaps = reading.heatmaps("all")
+        for region in drawn[scan.series]:
+            if region.slice_id in scan.slice_ids:
+                index = scan.slice_ids.index(region.slice_id)
+                slice_hu = loaded.volume_hu[index]
+                mask = region.load((slice_hu.shape[0], slice_hu.shape[1]))
+                yield MaskedSlice(scan.subject, slice_hu, heatmaps[index], mask)
 
 
 def _scores(cascade: Cascade, scan: LabelledScan) -> tuple[FloatArray, FloatArray]:

@@ -29,7 +29,7 @@ def table_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
         stream = file.open(newline="", encoding="utf-8-sig")
     except OSError as error:
         problem = f"it cannot be read ({error.strerror})"
-        raise DatasetRejected(file, problem, "Name the folder in which this file lies") from error
+        raise DatasetRejected(file, problem, "Check the path") from error
     with stream:
         reader = csv.reader(stream)
         try:
