@@ -23,6 +23,7 @@ _COMMAND_MODULES = (
     "dicom_commands",
     "worklist_commands",
     "reading_commands",
+    "bench_commands",
     "train_commands",
     "weights_commands",
 )

@@ -123,7 +123,7 @@ def _send_all(console: Console, supervisor: Supervisor, settings: Settings, fold
     with _ticking(console, f"making {len(STUDIES)} studies while the node starts"):
         written = list(write_all(folder, processes=max(1, (os.cpu_count() or 2) - 1)))
     with _ticking(console, "waiting until every process of the node is alive"):
-        _wait_until_alive(supervisor, settings)
+        wait_until_alive(supervisor, settings)
     for study, path in written:
         files = sorted(path.glob("*.dcm"))
         outcomes = list(scu.send_files(node, files))
@@ -131,7 +131,14 @@ def _send_all(console: Console, supervisor: Supervisor, settings: Settings, fold
         console.print(f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances", highlight=False)
 
 
-def _wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
+def wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
+    """Wait for a heartbeat of every kind of process.
+
+    Raises
+    ------
+    TriageError
+        Names those that are missing when the time is up.
+    """
     repository = wiring.repository(settings)
     deadline = time.monotonic() + START_LIMIT_S
     needed = {"scp", "worker", "courier", "beat", "web"}
