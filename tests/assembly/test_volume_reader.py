@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -169,6 +170,8 @@ def test_a_head_stored_another_way_up_is_turned_and_says_so(
     volume = volume_of(head_files(change))
     assert np.array_equal(volume.volume_hu, head_hu)
     assert (volume.flipped_rows, volume.flipped_columns) == (rows, columns)
+    source = np.frombuffer(pydicom.dcmread(volume.paths[9]).PixelData, "<u2").reshape(128, 128)
+    assert np.array_equal(volume.as_stored(volume.volume_hu[9]), source.astype(np.int32) - 1024)
 
 
 def test_a_multi_frame_head_is_read_frame_by_frame(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from triage_node.core.identifiers import PeerAddress
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.reason import Refusal
 from triage_node.core.study_state import DeliveryState, State
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 class Clock(Protocol):
@@ -117,6 +119,15 @@ class SeriesVolume:
     tilt_deg: float
     flipped_rows: bool = False
     flipped_columns: bool = False
+
+    def as_stored(self, picture: npt.NDArray[Pixel]) -> npt.NDArray[Pixel]:
+        """Turn one slice, or a picture of its size, back to the way its source pixels lie.
+
+        Parameters
+        ----------
+        picture : (rows, columns, ...)
+        """
+        return picture[:: -1 if self.flipped_rows else 1, :: -1 if self.flipped_columns else 1]
 
 
 class VolumeReader(Protocol):
