@@ -6,7 +6,6 @@ In: a seed and wishes. Out: a volume in HU, a bit field of masks and what was dr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from triage_node.phantom.geometry import FloatArray, HeadGrid, blend
 from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
 from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
+from triage_node.phantom.scans import Lesion, PhantomHead
 from triage_node.phantom.shapes import Space
 from triage_node.phantom.skull import Cavity, cavity
 from triage_node.phantom.texture import Texture
@@ -28,70 +28,8 @@ from triage_node.phantom.traits import drawn_brain, drawn_face, drawn_patient, d
 VISIBLE = 0.4
 """Coverage from which a voxel belongs to a mask."""
 
-SHOWN_MM2 = 12.0
-"""Area of blood from which a slice is said to show it."""
-
 _HEAD = (-84.0, -112.0, -170.0), (84.0, 104.0, 92.0)
 _BRAIN = (-76.0, -90.0, -112.0), (76.0, 92.0, 80.0)
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """One bleed as drawn: its kind, volume in mL, HU without grain, and the variant of its rule."""
-
-    kind: str
-    volume_ml: float
-    hu: float
-    variant: str = ""
-
-
-@dataclass(frozen=True)
-class PhantomHead:
-    """A made-up head CT.
-
-    Attributes
-    ----------
-    volume_hu : (slices, rows, columns) int16, HU
-    masks : (slices, rows, columns) uint8
-        Bit i is set where ``SUBTYPES[i]`` is.
-    pixel_spacing_mm
-        (row, column).
-    slice_spacing_mm
-        Between planes, along their normal.
-    tilt_deg
-        Gantry tilt: the posterior edge of the planes is lower where positive.
-    mimics
-        Negatives that were drawn.
-    """
-
-    volume_hu: npt.NDArray[np.int16]
-    masks: npt.NDArray[np.uint8]
-    pixel_spacing_mm: tuple[float, float]
-    slice_spacing_mm: float
-    thickness_mm: float
-    tilt_deg: float
-    kernel: str
-    age: int
-    sex: str
-    lesions: tuple[Lesion, ...]
-    mimics: frozenset[str] = frozenset()
-
-    @property
-    def slice_labels(self) -> npt.NDArray[np.bool_]:
-        """Which slice shows which kind: (slices, subtypes) in the order of ``SUBTYPES``."""
-        return slice_labels(self.masks, self.pixel_spacing_mm)
-
-    @property
-    def labels(self) -> npt.NDArray[np.bool_]:
-        """Which kinds the head shows, in the order of ``SUBTYPES``."""
-        return np.asarray(self.slice_labels.any(axis=0))
-
-
-def slice_labels(masks: npt.NDArray[np.uint8], pixel_spacing_mm: tuple[float, float]) -> npt.NDArray[np.bool_]:
-    """Which slice shows which kind: (slices, subtypes) from a bit field of masks."""
-    pixel_mm2 = pixel_spacing_mm[0] * pixel_spacing_mm[1]
-    counts = np.stack([((masks >> bit) & 1).sum(axis=(1, 2)) for bit in range(len(SUBTYPES))], axis=1)
-    return np.asarray(counts * pixel_mm2 >= SHOWN_MM2)
 
 
 def make_head(

@@ -14,10 +14,11 @@ from scipy import ndimage
 from triage_node.core.finding import SUBTYPES
 from triage_node.phantom.compartments import find_compartments
 from triage_node.phantom.geometry import FloatArray, blend
-from triage_node.phantom.head import VISIBLE, Lesion
+from triage_node.phantom.head import VISIBLE
 from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
 from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
+from triage_node.phantom.scans import Lesion
 from triage_node.phantom.texture import Texture
 
 _PUSHING = ("CPH", "SDH", "EDH")
