@@ -121,6 +121,19 @@ def test_source_series_and_all_its_images_stand_in_library_and_evidence(report_o
     assert source.SeriesInstanceUID == series.UID
 
 
+def test_everything_referenced_is_evidence(report_of, make_order, make_series):
+    report = report_of(make_order(make_series()))
+    images = sr.utils.find_content_items(report, value_type=sr.ValueTypeValues.IMAGE, recursive=True)
+    referenced = {each.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for each in images}
+    assert referenced <= {each[2] for each in report.get_evidence()}
+
+
+def test_rows_stand_in_the_order_of_the_template(report_of, make_order, make_series):
+    names = [item.name.meaning for item in report_of(make_order(make_series())).content[0].ContentSequence]
+    assert names[0] == "Language of Content Item and Descendants"
+    assert names[-4:] == ["Procedure reported", "Image Library", "Imaging Measurements", "Impressions"]
+
+
 def test_observer_is_this_node_and_the_procedure_is_the_ct(report_of, make_order, make_series):
     report = report_of(make_order(make_series()))
     (observer,) = report.content.get_observer_contexts(standard.DCM.Device)

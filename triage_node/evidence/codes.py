@@ -60,6 +60,7 @@ MODALITY = _dcm("121139", "Modality")  # DCM, TID 1602
 COMPUTED_TOMOGRAPHY = _dcm("CT", "Computed Tomography")  # DCM, CID 29
 SERIES_INSTANCE_UID = _dcm("112002", "Series Instance UID")  # DCM
 FRAME_OF_REFERENCE_UID = _dcm("112227", "Frame of Reference UID")  # DCM, TID 1602
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")  # DCM, TID 1500
 IMPRESSIONS = _dcm("121072", "Impressions")  # DCM, TID 2000
 IMPRESSION = _dcm("121073", "Impression")  # DCM, CID 7002
 COMMENT = _dcm("121106", "Comment")  # DCM

@@ -67,7 +67,7 @@ def heatmap_picture(
     rows, columns = slice_hu.shape
     factor = enlargement(rows, columns)
     width, height = columns * factor, rows * factor
-    heat = np.nan_to_num(np.asarray(heatmap, dtype=np.float32))
+    heat = np.fmax(np.asarray(heatmap, dtype=np.float32), 0.0)  # NaN counts as cold, before it can spread
     slice_rgb = blended(_resized(shown(slice_hu), (width, height)), _resized(heat, (width, height)))
     unit = max(12, round(min(width, height) / 36))
     lines = _wrapped(captions.lines, _font(unit), width - unit)

@@ -8,6 +8,7 @@ Answers to PS3.3 A.8.1 (Secondary Capture), C.7.6.1 (General Image) and C.8.6 (S
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from triage_node.core.finding import SUBTYPES, Finding
 from triage_node.core.ports import SeriesVolume
 from triage_node.core.report import NOTICE, subtypes_in_words
 from triage_node.evidence import codes
-from triage_node.evidence.heatmap_picture import Captions, enlargement, heatmap_picture
+from triage_node.evidence.heatmap_picture import SMALLEST_SIDE, Captions, enlargement, heatmap_picture
 from triage_node.evidence.legal_values import legal_element
 from triage_node.evidence.provenance import Provenance
 from triage_node.evidence.source_series import SlicePlane, SourceSeries, SourceSlice
@@ -53,11 +54,11 @@ def secondary_capture(
         Of the object within its series, from 1.
     """
     where = series.slices[index]
-    slice_hu = source.volume.volume_hu[index]
+    slice_hu = source.volume.as_stored(source.volume.volume_hu[index])  # as the plane below describes it
     spacing_mm = source.volume.pixel_spacing_mm
     factor = enlargement(*slice_hu.shape)
     written = captions(index, source, where)
-    picture = heatmap_picture(slice_hu, source.heatmaps[index], written)
+    picture = heatmap_picture(slice_hu, source.volume.as_stored(source.heatmaps[index]), written)
     image = hd.sc.SCImage(
         pixel_array=picture,
         photometric_interpretation="RGB",
@@ -83,6 +84,25 @@ def secondary_capture(
     _keep_lossy_compression(image, where.header)
     provenance.finish(image, series, "Read the images and drew this heatmap")
     return image
+
+
+@functools.cache
+def warm_up() -> None:
+    """Load fonts, colours and highdicom's tables of the standard, so that no study waits a third of a second for them."""
+    slice_hu, heatmap = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE), np.int16), np.zeros((8, 8), np.float32)
+    hd.sc.SCImage(
+        pixel_array=heatmap_picture(slice_hu, heatmap, Captions("", [""], NOTICE)),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "P"),
+        study_instance_uid=hd.UID(),
+        series_instance_uid=hd.UID(),
+        sop_instance_uid=hd.UID(),
+        series_number=1,
+        instance_number=1,
+        manufacturer=NOTICE,
+    )
 
 
 def captions(index: int, source: HeatmapSource, where: SourceSlice) -> Captions:

@@ -20,6 +20,18 @@ from triage_node.core.errors import Defect
 from triage_node.core.ports import SeriesVolume
 from triage_node.evidence.legal_values import TYPE_2, legal_element, patient_and_study
 
+_SLICE_ATTRIBUTES = [
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "NumberOfFrames",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+]
+
 
 @dataclass(frozen=True)
 class SourceInstance:
@@ -118,7 +130,7 @@ def read_source_series(volume: SeriesVolume, indices: Iterable[int]) -> SourceSe
     for index in sorted(set(indices)):
         path = volume.paths[index]
         if path not in headers:
-            headers[path] = dcmread(path, stop_before_pixels=True, force=True)
+            headers[path] = dcmread(path, stop_before_pixels=True, force=True, specific_tags=_SLICE_ATTRIBUTES)
         slices[index] = _slice(volume, index, headers[path], sop_class_uid)
     return _series(first, tuple(SourceInstance(sop_class_uid, each) for each in unique), slices)
 

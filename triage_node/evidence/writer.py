@@ -23,7 +23,7 @@ from triage_node.evidence.durable_file import fsync_folder, write_durably
 from triage_node.evidence.key_objects import key_object_selection
 from triage_node.evidence.not_analysed_report import not_analysed_report
 from triage_node.evidence.provenance import NodeIdentity, Provenance, study_time_zone
-from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capture
+from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capture, warm_up
 from triage_node.evidence.source_series import SourceSeries, read_source_instances, read_source_series
 from triage_node.evidence.structured_report import structured_report
 
@@ -72,6 +72,7 @@ class DicomEvidenceWriter:
         self._kinds = frozenset(kinds)
         self._heatmap_limit = heatmap_limit
         self._time_zone = time_zone
+        warm_up()
 
     def write(self, order: EvidenceOrder) -> Sequence[EvidenceObject]:
         """Write the objects of one reading durably and return them; the same order gives the same files.
