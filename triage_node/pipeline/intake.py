@@ -1,7 +1,8 @@
 """Indexing behind the Storage SCP: batches what arrived into SQL and closes series when their association is released.
 
 In: the SCP's callbacks, from many threads. Out: rows, and closed series. The files are already durable when a callback
-comes, so a batch that fails is tried again until the database is back, and after a crash the spool is re-indexed.
+comes, so a batch is tried again until the database is back, and after a crash the spool is re-indexed. An instance that the
+database will never take is noted as quarantined, with its file left where it is, and holds up nobody.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from triage_node.core.errors import Refused
+from triage_node.core.dimse_status import SUCCESS
+from triage_node.core.errors import Refused, Transient
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.ports import AssociationPeer, QuarantinedObject, StoredInstance
 from triage_node.pipeline.steps import StudyPath
@@ -127,17 +129,16 @@ class Intake:
         return max(0.0, min(self._checks) - time.monotonic()) if self._checks else 3600.0
 
     def _written(self, batch: list[_Notice]) -> bool:
-        """Write a batch in order: runs of instances in one transaction each."""
+        """Write a batch in order: runs of instances in one transaction each. False where the database is away."""
         try:
             while batch:
                 self._write_first(batch)
-        except Exception:
-            log.exception("indexing_put_off", notices=len(batch))
+        except Transient as error:
+            log.warning("indexing_put_off", notices=len(batch), error=str(error))
             return False
         return True
 
     def _write_first(self, batch: list[_Notice]) -> None:
-        repository = self._path.repository
         first = batch[0]
         if isinstance(first, StoredInstance):
             run = []
@@ -145,17 +146,43 @@ class Intake:
                 if not isinstance(notice, StoredInstance):
                     break
                 run.append(notice)
-            repository.add_instances(run)
+            self._write_instances(run)
             del batch[: len(run)]
             return
-        if isinstance(first, QuarantinedObject):
-            repository.add_quarantined(first)
-        elif isinstance(first, _Opened):
-            repository.open_association(first.peer, first.at)
-        else:
-            repository.end_association(first.peer.association_id, first.at, aborted=first.aborted)
-            self._checks.append(time.monotonic() + self._path.rules.settle_s)
+        try:
+            self._write_other(first)
+        except Transient:
+            raise
+        except Exception:
+            log.exception("notice_dropped", notice=type(first).__name__)
         del batch[0]
+
+    def _write_instances(self, run: list[StoredInstance]) -> None:
+        """Write instances together; where one of them cannot be written at all, singly, so that it holds up no other."""
+        repository = self._path.repository
+        try:
+            repository.add_instances(run)
+        except Transient:
+            raise
+        except Exception as error:
+            if len(run) > 1:
+                for each in run:
+                    self._write_instances([each])
+                return
+            log.exception("instance_not_indexed", sop_instance_uid=run[0].header.sop_instance_uid)
+            reason = f"could not be indexed: {type(error).__name__}: {error}".partition("\n")[0]
+            refused = QuarantinedObject(run[0].path, reason, SUCCESS.code, run[0].received_at, run[0].peer)
+            repository.add_quarantined(refused)
+
+    def _write_other(self, notice: QuarantinedObject | _Opened | _Ended) -> None:
+        repository = self._path.repository
+        if isinstance(notice, QuarantinedObject):
+            repository.add_quarantined(notice)
+        elif isinstance(notice, _Opened):
+            repository.open_association(notice.peer, notice.at)
+        else:
+            repository.end_association(notice.peer.association_id, notice.at, aborted=notice.aborted)
+            self._checks.append(time.monotonic() + self._path.rules.settle_s)
 
     def _close_after_settling(self) -> None:
         now = time.monotonic()

@@ -7,7 +7,9 @@ who did it, and what is due is found there again. Answers to DESIGN sections 4 a
 
 from __future__ import annotations
 
+import logging
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +28,7 @@ from triage_node.core.ports import (
     EvidenceWriter,
     OpenSeries,
     Sender,
+    SendOutcome,
     SeriesRecord,
     StudyRepository,
     VolumeReader,
@@ -236,12 +239,19 @@ class ForwardingPath:
             for (delivery_id, _), outcome in zip(batch.objects, outcomes, strict=True)
         ]
         repository.save_outcomes(results, now)
-        for delivery_id, outcome, next_attempt_at in results:
-            if outcome.action is Action.TRY_AGAIN and next_attempt_at is not None:
-                log.warning("delivery_put_off", destination=destination, delivery_id=delivery_id, detail=outcome.detail)
-            elif outcome.action in (Action.TRY_AGAIN, Action.GIVE_UP):
-                log.error("delivery_given_up", destination=destination, delivery_id=delivery_id, detail=outcome.detail)
-        log.info("study_forwarded", destination=destination, objects=len(outcomes), attempts=batch.attempts + 1)
+        for each, objects in Counter(
+            _told(outcome, next_attempt_at) for _, outcome, next_attempt_at in results
+        ).items():
+            event, level, detail = each
+            log.log(
+                level,
+                event,
+                study_id=study_id,
+                destination=destination,
+                objects=objects,
+                attempts=batch.attempts + 1,
+                detail=detail,
+            )
 
     def _next_attempt(self, now: datetime, attempts: int, due_since: datetime) -> datetime | None:
         """Return when to try again (doubling, with jitter of a half), or None where it has been tried long enough."""
@@ -249,3 +259,12 @@ class ForwardingPath:
             return None
         wait_s = min(self.path.rules.retry_longest_s, self.path.rules.retry_first_s * 2.0 ** min(attempts, 30))
         return now + timedelta(seconds=wait_s * (0.5 + 0.5 * self.jitter()))
+
+
+def _told(outcome: SendOutcome, next_attempt_at: datetime | None) -> tuple[str, int, str]:
+    """Return event, level and detail of a log line; objects that fare alike share one line."""
+    if outcome.action in (Action.DONE, Action.DONE_WITH_WARNING):
+        return "study_forwarded", logging.INFO, outcome.detail
+    if next_attempt_at is not None:
+        return "deliveries_put_off", logging.WARNING, outcome.detail
+    return "deliveries_given_up", logging.ERROR, outcome.detail

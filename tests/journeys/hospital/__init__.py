@@ -1,0 +1,1 @@
+"""What stands around the node in a journey: studies, a scanner, a PACS, Orthanc, and the node as installed."""

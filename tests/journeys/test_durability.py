@@ -1,0 +1,167 @@
+"""kill -9, a flushed Redis and a PACS that is down cost time, never a study, and nothing is sent twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from hospital.node import PROCESSES, Node, Results
+from hospital.pacs import Pacs
+from hospital.scanner import Scanner
+from hospital.studies import bleeding_head, coarse_head, head_study, plain_study, study_uid
+from hospital.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _whole_again(node: Node) -> Iterator[None]:
+    """Leave a node for the next test whose processes are all alive."""
+    yield
+    wait_until(lambda: set(node.results.alive()) >= PROCESSES, "all processes alive again", within_s=90)
+    node.processes.family("up")
+
+
+def _queue(node: Node) -> redis.Redis:
+    """Connect to the node's private Redis, found as an operator would: by its process."""
+    (server,) = [each for each in node.processes.family("up") if "redis-server" in each.name()]
+    (path,) = re.findall(r"unixsocket:(\S+)", " ".join(server.cmdline()))
+    return redis.Redis(unix_socket_path=path)
+
+
+def test_study_ends_though_the_scp_is_killed_right_after_success(
+    node: Node, results: Results, scanner: Scanner, pacs: Pacs
+) -> None:
+    series = head_study(coarse_head())
+    scp = results.alive()["scp"]
+    with scanner.association(series) as association:
+        for dataset in series:
+            assert association.store(dataset) == 0x0000
+        os.kill(scp, signal.SIGKILL)
+    node.restarted("scp", scp)
+    row = results.ended(study_uid(series))
+    assert (row["state"], row["reason"]) == ("FORWARDED", None)
+    assert results.only_series(study_uid(series))["instance_count"] == len(series)
+    assert len(pacs.of_modality(study_uid(series), "SR")) == 1
+
+
+def test_what_was_not_acknowledged_when_the_scp_died_can_be_sent_again(
+    node: Node, results: Results, scanner: Scanner
+) -> None:
+    series = head_study(coarse_head())
+    scp = results.alive()["scp"]
+    with scanner.association(series) as association:
+        for dataset in series[:10]:
+            assert association.store(dataset) == 0x0000
+        association.store_half(series[10])
+        os.kill(scp, signal.SIGKILL)
+    node.restarted("scp", scp)
+    assert set(scanner.send(series)) == {0x0000}
+    row = wait_until(
+        lambda: next((row for row in [results.row(study_uid(series))] if row and row["state"] == "FORWARDED"), None),
+        "the whole study is read",
+    )
+    assert row["reason"] is None
+    assert results.only_series(study_uid(series))["instance_count"] == len(series)
+
+
+def test_series_is_read_once_though_its_worker_is_killed_while_it_reads(
+    node: Node, results: Results, scanner: Scanner, pacs: Pacs
+) -> None:
+    series = head_study(bleeding_head())
+    worker = results.alive()["worker"]
+    scanner.send(series)
+    wait_until(lambda: results.only_series(study_uid(series))["claims"], "a worker has the series", every_s=0.005)
+    os.kill(worker, signal.SIGKILL)
+    assert results.only_series(study_uid(series))["state"] in ("CLOSED", "CLASSIFIED")
+    node.restarted("worker", worker)
+    row = results.ended(study_uid(series), within_s=90)
+    assert (row["state"], row["flagged"]) == ("FORWARDED", True)
+    assert results.only_series(study_uid(series))["claims"] == 2
+    assert len(pacs.of_modality(study_uid(series), "SR")) == 1
+    assert pacs.times_arrived(study_uid(series)) == {1}
+
+
+def test_study_ends_though_redis_is_flushed_in_the_middle(
+    node: Node, results: Results, scanner: Scanner, pacs: Pacs
+) -> None:
+    worker = psutil.Process(results.alive()["worker"])
+    worker.suspend()  # the message is in the queue, and nobody takes it out
+    try:
+        series = head_study(coarse_head())
+        scanner.send(series)
+        wait_until(lambda: (results.row(study_uid(series)) or {}).get("state") == "CLOSED", "the series is closed")
+        _queue(node).flushall()
+    finally:
+        worker.resume()
+    assert results.ended(study_uid(series), within_s=90)["state"] == "FORWARDED"
+    assert len(pacs.of_modality(study_uid(series), "SR")) == 1
+
+
+def test_study_ends_though_redis_is_killed(node: Node, results: Results, scanner: Scanner) -> None:
+    (server,) = [each for each in node.processes.family("up") if "redis-server" in each.name()]
+    server.kill()
+    series = head_study(coarse_head())
+    assert set(scanner.send(series)) == {0x0000}
+    assert results.ended(study_uid(series), within_s=90)["state"] == "FORWARDED"
+
+
+def test_courier_killed_while_the_pacs_is_away_sends_everything_once(
+    node: Node, results: Results, scanner: Scanner, pacs: Pacs
+) -> None:
+    pacs.stop()
+    try:
+        series = head_study(bleeding_head())
+        scanner.send(series)
+        wait_until(
+            lambda: (results.row(study_uid(series)) or {}).get("state") == "EVIDENCED", "the evidence is written"
+        )
+
+        def put_off() -> bool:
+            deliveries = results.only_series(study_uid(series))["revisions"][0]["evidence"][0]["deliveries"]
+            return bool(deliveries[0]["attempts"] >= 1)
+
+        wait_until(put_off, "a delivery was tried")
+        assert not pacs.objects(study_uid(series))
+        courier = results.alive()["courier"]
+        os.kill(courier, signal.SIGKILL)
+        node.restarted("courier", courier)
+    finally:
+        pacs.start()
+    row = results.ended(study_uid(series), within_s=90)
+    assert row["state"] == "FORWARDED"
+    assert pacs.times_arrived(study_uid(series)) == {1}
+
+
+def test_beat_killed_is_restarted_and_quiet_series_still_close(node: Node, results: Results, scanner: Scanner) -> None:
+    beat = results.alive()["beat"]
+    os.kill(beat, signal.SIGKILL)
+    series = plain_study(5)
+    scanner.send(series)
+    assert results.ended(study_uid(series), within_s=90)["reason"] == "TOO_FEW_SLICES"
+    node.restarted("beat", beat)
+
+
+def test_children_end_by_themselves_when_up_is_killed_and_a_new_one_goes_on(tmp_path: Path, pacs: Pacs) -> None:
+    node = Node(tmp_path / "killed", [pacs.address])
+    try:
+        node.start()
+        children = node.processes.family("up")
+        scanner = Scanner(node.address, tmp_path / "scanner")
+        series = head_study(coarse_head())
+        with scanner.association(series) as association:
+            for dataset in series:
+                assert association.store(dataset) == 0x0000
+            node.processes["up"].kill()
+        node.processes["up"].wait()
+        _, alive = psutil.wait_procs([each for each in children if each.status() != psutil.STATUS_ZOMBIE], timeout=30)
+        left = [each for each in alive if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+        assert not left, [each.cmdline() for each in left]
+        node.start()
+        assert node.results.ended(study_uid(series))["state"] == "FORWARDED"
+    finally:
+        node.stop()
