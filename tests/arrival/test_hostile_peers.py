@@ -167,19 +167,19 @@ def test_a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up(
     assert node.ended[0][1] is True
 
 
-def test_a_peer_that_dribbles_is_given_up(make_node: Callable[..., Any], eventually: Callable[..., Any]) -> None:
+def test_a_peer_that_dribbles_is_cut_off(make_node: Callable[..., Any], eventually: Callable[..., Any]) -> None:
     node = make_node(limits=Limits(network_timeout_s=0.4, association_timeout_s=0.4))
-    association = node.associate()
-    association.dul.socket.socket.sendall(b"\x04\0\0\0\x10\0")
-    started = time.monotonic()
-    while not node.ended and time.monotonic() - started < 5:
+
+    def dribbled() -> bool:
         try:
-            association.dul.socket.socket.sendall(b".")
+            connection.sendall(b".")
         except OSError:
-            break
-        time.sleep(0.05)
-    eventually(lambda: node.ended)
-    assert time.monotonic() - started < 4
+            return True
+        return False
+
+    with connected(node) as connection:
+        connection.sendall(b"\x01\0\0\0\x10\0")
+        eventually(dribbled, within_s=5)
 
 
 def test_a_silent_association_is_aborted(make_node: Callable[..., Any], eventually: Callable[..., Any]) -> None:

@@ -66,6 +66,21 @@ def test_one_instance_from_many_senders_at_once_is_one_whole_file(spool: Directo
     assert incoming(spool) == []
 
 
+def test_what_another_process_acknowledged_in_between_is_not_replaced(
+    spool: DirectorySpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, written = DirectorySpool(spool.root, 1), spool._written
+
+    def overtaken(content: bytes) -> Path:
+        temporary = written(content)
+        other.store(header(), b"the other's")
+        return temporary
+
+    monkeypatch.setattr(spool, "_written", overtaken)
+    assert spool.store(header(), b"ours").read_bytes() == b"the other's"
+    assert incoming(spool) == []
+
+
 def test_a_file_system_without_hard_links_is_good_enough(
     spool: DirectorySpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
