@@ -12,7 +12,6 @@ from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 from scipy.stats import rankdata
 
 from triage_node.training.estimates import Estimate, Z, unknown
@@ -134,9 +133,16 @@ def _newcombe_interval(area: float, positives: int, negatives: int) -> tuple[flo
         spread = (1 - true) / (2 - true) + true / (1 + true)
         return math.sqrt(true * (1 - true) * (1 + pseudo_count * spread) / (positives * negatives))
 
-    def excess(true: float) -> float:
-        return abs(area - true) - Z * error(true)
+    def crossing(inside: float, outside: float) -> float:
+        """Bisect for where the truth stops being compatible with the area observed."""
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            if abs(area - middle) <= Z * error(middle):
+                inside = middle
+            else:
+                outside = middle
+        return inside
 
-    lower = 0.0 if area <= 0.0 else float(brentq(excess, 1e-9, max(area - 1e-9, 2e-9)))  # type: ignore[no-untyped-call]
-    upper = 1.0 if area >= 1.0 else float(brentq(excess, min(area + 1e-9, 1 - 2e-9), 1 - 1e-9))  # type: ignore[no-untyped-call]
+    lower = 0.0 if area <= 0.0 else crossing(max(area - 1e-12, 0.0), 0.0)
+    upper = 1.0 if area >= 1.0 else crossing(min(area + 1e-12, 1.0), 1.0)
     return lower, upper

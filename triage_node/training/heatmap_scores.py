@@ -187,7 +187,7 @@ def _figures(each: MaskedSlice, tolerance_pixels: int) -> list[float]:
 
 def _grown(mask: BoolArray, pixels: int) -> BoolArray:
     """Mark every pixel within a distance of the mask: one row of the disc after the other, each a running sum."""
-    rows, columns = mask.shape
+    rows = len(mask)
     grown = np.zeros_like(mask)
     for offset in range(-min(pixels, rows - 1), min(pixels, rows - 1) + 1):
         half_width = int(np.sqrt(pixels**2 - offset**2))

@@ -1,0 +1,104 @@
+"""Heatmaps against masks, and the loader of drawn regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triage_node.training.datasets import DatasetRejected
+from triage_node.training.heatmap_scores import (
+    MaskedSlice,
+    brightness,
+    energy_inside,
+    inner_tissue,
+    pointing_hit,
+    score_heatmaps,
+)
+from triage_node.training.region_masks import read_region_masks
+
+ROWS, COLUMNS = np.mgrid[:128, :128]
+
+
+def head_slice(bleed_hu: float = 70.0) -> tuple[np.ndarray, np.ndarray]:
+    """A disc of brain in a ring of bone with a round bleed, in HU, and the bleed's mask."""
+    radius = np.hypot(ROWS - 64, COLUMNS - 64)
+    hu = np.where(radius < 55, 32.0, np.where(radius < 60, 900.0, -1000.0))
+    mask = np.hypot(ROWS - 50, COLUMNS - 80) < 8
+    hu[mask] = bleed_hu
+    return hu, mask
+
+
+def blob(row: int, column: int) -> np.ndarray:
+    return np.exp(-((ROWS - row) ** 2 + (COLUMNS - column) ** 2) / 50.0)
+
+
+def test_a_heatmap_on_the_blood_scores_and_one_elsewhere_does_not() -> None:
+    hu, mask = head_slice()
+    slices = [MaskedSlice(f"P{i % 6}", hu, blob(50, 80) if i % 3 else blob(90, 30), mask) for i in range(12)]
+    found = score_heatmaps(slices, tolerance_pixels=3)
+    heat, chance, bright = found.scores
+    assert heat.pointing.value == pytest.approx(8 / 12)
+    assert bright.pointing.value == 1.0
+    assert chance.pointing.value < 0.1
+    assert chance.energy.value == pytest.approx(mask.sum() / inner_tissue(hu).sum())
+    assert (found.slices, found.patients, found.without_heat) == (12, 6, 0)
+    assert heat.pointing.lower < heat.pointing.value < heat.pointing.upper
+
+
+def test_an_empty_heatmap_misses() -> None:
+    hu, mask = head_slice()
+    assert not pointing_hit(np.zeros_like(hu), mask)
+    assert energy_inside(np.zeros_like(hu), mask) == 0.0
+    assert score_heatmaps([MaskedSlice("P", hu, np.zeros_like(hu), mask)]).without_heat == 1
+
+
+def test_brightness_does_not_point_at_bone() -> None:
+    hu, mask = head_slice(bleed_hu=32.0)
+    bright = brightness(hu)
+    assert bright[np.hypot(ROWS - 64, COLUMNS - 64) > 55].max() == 0
+    assert not pointing_hit(bright, mask, 0)
+
+
+def test_regions_without_slices_cannot_be_scored() -> None:
+    with pytest.raises(DatasetRejected, match="none lies on a slice"):
+        score_heatmaps([])
+
+
+@pytest.fixture
+def regions(tmp_path: Path) -> Path:
+    drawn = np.zeros((65, 65), dtype=np.uint8)
+    drawn[10:30, 40:60] = 255
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(drawn).save(tmp_path / "masks/078_11.png")
+    rows = "PatientNumber,SliceNumber,file,mask_pixels,match_distance\n078,11,masks/078_11.png,400,0\n"
+    (tmp_path / "masks.csv").write_text(rows)
+    return tmp_path
+
+
+def test_drawn_regions_are_brought_to_the_slices_grid(regions: Path) -> None:
+    (mask,) = read_region_masks(regions)
+    assert (mask.series, mask.slice_id) == ("078", "11")
+    loaded = mask.load((130, 130))
+    assert loaded.shape == (130, 130)
+    assert loaded[30, 100]
+    assert not loaded[100, 30]
+    assert loaded.sum() == pytest.approx(1600, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("078,12,masks/078_12.png,1,0", "row 3: masks/078_12.png is missing"),
+        ("078,12,../elsewhere.png,1,0", "row 3"),
+        ("078,11,masks/078_11.png,1,0", "row 3: patient 78 slice 11 occurs twice"),
+        ("seven,11,masks/078_11.png,1,0", "row 3: 'seven' in column PatientNumber is not a whole number"),
+    ],
+)
+def test_a_region_table_that_does_not_fit_is_refused(regions: Path, row: str, said: str) -> None:
+    with (regions / "masks.csv").open("a") as stream:
+        stream.write(row + "\n")
+    with pytest.raises(DatasetRejected, match=said):
+        read_region_masks(regions)
