@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -37,5 +40,15 @@ def test_value_that_does_not_survive_the_file_is_a_defect(dataset, tmp_path):
 def test_object_that_cannot_be_encoded_leaves_no_file(dataset, tmp_path):
     dataset.Rows = 70000
     with pytest.raises(Exception, match="Rows"):
+        write_durably(dataset, tmp_path / "one.dcm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_fails_leaves_neither_file_nor_half_of_one(dataset, tmp_path, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
         write_durably(dataset, tmp_path / "one.dcm")
     assert list(tmp_path.iterdir()) == []

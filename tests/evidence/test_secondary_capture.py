@@ -52,6 +52,17 @@ def test_geometry_of_the_slice_is_kept(write, make_series):
     assert "FrameOfReferenceUID" in image
 
 
+def test_numbers_that_do_not_fit_a_decimal_string_are_rounded_before_they_are_set(make_writer, make_order, make_series):
+    def crooked(dataset: Dataset) -> None:
+        dataset.ImagePositionPatient = ["-117.6541234567", "-123.540456912", "22.7160586123"]
+        dataset.ImageOrientationPatient = ["1", "0", "0", "0", "0.948323712345", "-0.31730471234"]
+
+    volume = replace(make_series(change=crooked), pixel_spacing_mm=(0.48828125 / 3, 1 / 7))
+    image = dcmread(make_writer(kinds=("SC",)).write(make_order(volume))[0].path)
+    assert float(image.PixelSpacing[1]) == pytest.approx(1 / 56, abs=1e-9)
+    assert float(image.ImagePositionPatient[2]) == pytest.approx(22.7160586123, abs=0.1)
+
+
 def test_slice_without_frame_of_reference_keeps_its_place(write):
     def without(dataset: Dataset) -> None:
         del dataset.FrameOfReferenceUID

@@ -27,11 +27,15 @@ def write_durably(dataset: Dataset, path: Path) -> None:
     dataset.save_as(buffer, enforce_file_format=True)
     written = buffer.getvalue()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        file.write(written)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(written)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     _check(dataset, path)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pydicom.valuerep import DSfloat
+from pydicom.valuerep import format_number_as_ds
 
 from triage_node.core.finding import SUBTYPES, Finding
 from triage_node.core.ports import SeriesVolume
@@ -66,12 +66,12 @@ def secondary_capture(
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),  # highdicom knows no oblique ones; set below
         study_instance_uid=series.study_instance_uid,
-        pixel_spacing=(spacing_mm[0] / factor, spacing_mm[1] / factor),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **provenance.identifiers("SC", number, SERIES_DESCRIPTION),
         **provenance.equipment(),
     )
     del image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture
+    image.PixelSpacing = [_decimal(each / factor) for each in spacing_mm]
     image.PatientOrientation = list(patient_orientation(where.plane))
     image.BodyPartExamined = "HEAD"
     image.BurnedInAnnotation = "YES"
@@ -169,8 +169,9 @@ def _keep_plane(
         image.FrameOfReferenceUID = series.frame_of_reference_uid
 
 
-def _decimal(value: float) -> DSfloat:
-    return DSfloat(float(value), auto_format=True)
+def _decimal(value: float) -> str:
+    """Write a number in the 16 characters of a Decimal String (PS3.5 6.2), so that it reads back as what it was set to."""
+    return format_number_as_ds(float(value))
 
 
 def _keep_lossy_compression(image: Dataset, header: Dataset) -> None:
