@@ -25,7 +25,7 @@ def test_heatmap_is_plain_rgb_in_the_plainest_transfer_syntax(write):
     assert (image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation) == (8, 8, 7, 0)
     assert image.pixel_array.shape == (image.Rows, image.Columns, 3)
     assert image.BurnedInAnnotation == "YES"
-    assert image.ConversionType == "DI"
+    assert image.ConversionType == "WSD"
 
 
 def test_pixels_of_the_slice_are_not_written_over(make_writer, make_order, make_series):

@@ -128,10 +128,10 @@ def test_everything_referenced_is_evidence(report_of, make_order, make_series):
     assert referenced <= {each[2] for each in report.get_evidence()}
 
 
-def test_rows_stand_in_the_order_of_the_template(report_of, make_order, make_series):
+def test_impressions_come_first_and_rows_in_the_order_of_the_template(report_of, make_order, make_series):
     names = [item.name.meaning for item in report_of(make_order(make_series())).content[0].ContentSequence]
     assert names[0] == "Language of Content Item and Descendants"
-    assert names[-4:] == ["Procedure reported", "Image Library", "Imaging Measurements", "Impressions"]
+    assert names[-4:] == ["Procedure reported", "Impressions", "Image Library", "Imaging Measurements"]
 
 
 def test_observer_is_this_node_and_the_procedure_is_the_ct(report_of, make_order, make_series):

@@ -73,6 +73,7 @@ def secondary_capture(
     del image.DateOfSecondaryCapture, image.TimeOfSecondaryCapture
     image.PixelSpacing = [_decimal(each / factor) for each in spacing_mm]
     image.PatientOrientation = list(patient_orientation(where.plane))
+    image.ConversionType = "WSD"
     image.BodyPartExamined = "HEAD"
     image.BurnedInAnnotation = "YES"
     image.RecognizableVisualFeatures = "NO"

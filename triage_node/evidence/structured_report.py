@@ -108,13 +108,15 @@ def assembled_report(
 
 
 def _completed(children: sr.ContentSequence, content: ReportContent, series: SourceSeries) -> sr.ContentSequence:
-    """Put the image library before the measurements, where TID 1500 has it, and the impressions at the end.
+    """Put the image library before the measurements, where TID 1500 has it, and the impressions before both.
 
+    Readers show a tree from its top, and the library has a line an image: the sentence that matters would come last.
     highdicom's own library says twenty things of every image.
     """
     names = [item.name for item in children]
-    children.insert(names.index(codes.IMAGING_MEASUREMENTS), image_library(series))
-    children.append(_impressions(content.impression))
+    place = names.index(codes.IMAGING_MEASUREMENTS)
+    children.insert(place, image_library(series))
+    children.insert(place, _impressions(content.impression))
     return children
 
 
