@@ -24,7 +24,9 @@ _COMMAND_MODULES = (
     "worklist_commands",
     "reading_commands",
     "bench_commands",
+    "phantom_commands",
     "train_commands",
+    "evaluate_commands",
     "weights_commands",
 )
 

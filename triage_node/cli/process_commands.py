@@ -69,8 +69,10 @@ def demo(
     http_port: Annotated[int, typer.Option(help="Port of the health page; 0 takes a free one.")] = 8080,
 ) -> None:
     """Start the node and a PACS of its own on loopback, send made-up studies and show what becomes of them."""
+    from triage_node import logs
     from triage_node.demo import run
 
+    logs.configure("demo", "WARNING", "console")
     raise typer.Exit(run(data_dir, stay=not exit_, http_port=http_port))
 
 

@@ -166,7 +166,7 @@ def _watched(console: Console, supervisor: Supervisor, settings: Settings) -> Se
                 live.update(worklist_table(rows), refresh=True)
             elif time.monotonic() - last_plain >= 2.0:
                 last_plain = time.monotonic()
-                console.print("worklist: " + _in_short(rows), highlight=False)
+                console.print("worklist: " + _in_short(rows), highlight=False, soft_wrap=True)
             if len(rows) == len(STUDIES) and all(row["state"] in FINAL_STATES for row in rows):
                 break
             supervisor.watch()

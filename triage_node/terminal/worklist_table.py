@@ -12,14 +12,16 @@ from rich.text import Text
 _STATE_STYLE = {"FORWARDED": "green", "FAILED": "bold red", "NOT_ANALYSED": "yellow"}
 _PRIORITY_STYLE = {"STAT": "bold white on red", "HIGH": "bold yellow"}
 _SHOWN_SUBTYPE = 0.5
+_COLUMNS = {"Priority": 0, "Patient": 8, "Accession": 8, "State": 0, "ICH": 0, "Subtypes or reason": 14, "Waiting": 0}
+"""Each column with the least width to which it may be wrapped (characters); 0 is never wrapped."""
 
 
 def worklist_table(rows: Sequence[Mapping[str, Any]], title: str = "Worklist, most urgent first") -> Table:
     """Lay out worklist rows."""
     caption = "Research use only. Not for diagnostic use."
-    table = Table(title=title, caption=caption, expand=False, header_style="bold")
-    for name in ("Priority", "Patient", "Accession", "Description", "State", "ICH", "Subtypes or reason", "Waiting"):
-        table.add_column(name, no_wrap=name not in ("Description", "Subtypes or reason"))
+    table = Table(title=title, caption=caption, header_style="bold underline", box=None, pad_edge=False)
+    for name, least in _COLUMNS.items():
+        table.add_column(name, no_wrap=least == 0, min_width=least or None, overflow="fold")
     for row in rows:
         table.add_row(*_cells(row))
     return table
@@ -34,7 +36,6 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
         priority_text(row["priority"]),
         Text(str(row["patient_id"] or "")),
         Text(str(row["accession_number"] or "")),
-        Text(str(row.get("study_description") or "")),
         state_text(row["state"]),
         ich,
         Text(_outcome(row)),
