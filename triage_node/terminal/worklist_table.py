@@ -19,7 +19,7 @@ _COLUMNS = {"Priority": 0, "Patient": 8, "Accession": 8, "State": 0, "ICH": 0, "
 def worklist_table(rows: Sequence[Mapping[str, Any]], title: str = "Worklist, most urgent first") -> Table:
     """Lay out worklist rows."""
     caption = "Research use only. Not for diagnostic use."
-    table = Table(title=title, caption=caption, header_style="bold underline", box=None, pad_edge=False)
+    table = Table(title=title, caption=caption, header_style="bold", box=None, padding=(0, 1, 0, 0))
     for name, least in _COLUMNS.items():
         table.add_column(name, no_wrap=least == 0, min_width=least or None, overflow="fold")
     for row in rows:
@@ -57,6 +57,24 @@ def _outcome(row: Mapping[str, Any]) -> str:
     if row["reason"]:
         return str(row["reason"])
     return subtypes_text(row["subtypes"])
+
+
+def subtypes_text(subtypes: Mapping[str, float] | None) -> str:
+    """Return the likelier subtypes with their probabilities, or the likeliest one where none is likely."""
+    if not subtypes:
+        return ""
+    ordered = sorted(subtypes.items(), key=lambda each: -each[1])
+    shown = [each for each in ordered if each[1] >= _SHOWN_SUBTYPE] or ordered[:1]
+    return ", ".join(f"{name} {value:.2f}" for name, value in shown)
+
+
+def _waiting(received_at: str | None) -> str:
+    if not received_at:
+        return ""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(received_at)).total_seconds())
+    minutes, seconds = divmod(max(0, seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def subtypes_text(subtypes: Mapping[str, float] | None) -> str:
