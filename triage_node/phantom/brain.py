@@ -93,7 +93,11 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     sylvian = _sylvian_distance(m, y, z) + 0.3 * (fold - 2.5)
 
     hu = _matter(space, surface, fold, sylvian, below, waver, traits)
-    csf = np.where(below, np.float32(-6.0), traits.sulcus_mm * (1.0 - 0.03 * surface) - fold)
+    csf = np.where(
+        below,
+        np.float32(-6.0),
+        traits.sulcus_mm * np.where(fissure < cavity.depth_mm, np.float32(0.6), 1.0 - 0.03 * surface) - fold,
+    )
     np.maximum(csf, -surface, out=csf)
     np.maximum(csf, traits.sylvian_mm * (0.7 + 0.6 * waver) - sylvian, out=csf)
     _add_cisterns(csf, space, m, waver + np.float32(0.3) * (np.float32(3.0) - np.minimum(fold, 8.0)), traits)

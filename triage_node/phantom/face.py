@@ -116,7 +116,7 @@ def _soft_tissue(
 ) -> None:
     """Skin, fat and muscle, in place: muscle parted by planes of fat in the face, mostly fat on the vault."""
     y, z = grid.y, grid.z
-    planes = np.abs(texture.read(grid, 7.0))
+    planes = np.abs(texture.read(grid, 5.0))
     tissue = np.where(planes < traits.fat, np.float32(FAT_HU), np.float32(MUSCLE_HU))
     temporal = (np.square((z + 6.0) / 26.0) + np.square((y + 14.0) / 36.0) < 1.0) & (np.abs(grid.x) > 40)
     vault = np.where(temporal & (skin > 2.5), np.float32(MUSCLE_HU), np.float32(-60.0))

@@ -104,7 +104,8 @@ class HeadGrid:
     ) -> FloatArray:
         m = self.matrix[row]
         first = (self.origin[row] + m[0] * s).astype(np.float32)[:, None, None]
-        return first + (m[1] * r).astype(np.float32)[None, :, None] + (m[2] * c).astype(np.float32)[None, None, :]
+        at = first + (m[1] * r).astype(np.float32)[None, :, None] + (m[2] * c).astype(np.float32)[None, None, :]
+        return np.asarray(at, dtype=np.float32)
 
     def box(self, low: Point, high: Point) -> Box:
         """The part of this grid that holds a box of head coordinates (x, y, z; mm)."""

@@ -57,11 +57,16 @@ class LesionPlan:
     @property
     def radius_mm(self) -> float:
         """Radius of the ball of this volume."""
-        return 10.0 * (3 * self.volume_ml / (4 * math.pi)) ** (1 / 3)
+        return ball_radius_mm(self.volume_ml)
 
 
 SATELLITE = 0.5
 """The largest share of the main bleed's volume that another of its kind has."""
+
+
+def ball_radius_mm(volume_ml: float) -> float:
+    """Radius of the ball of this volume."""
+    return 10.0 * math.cbrt(3 * volume_ml / (4 * math.pi))
 
 
 def planned_bleeds(rng: np.random.Generator, kinds: Iterable[str], where: Compartments) -> list[LesionPlan]:
@@ -121,7 +126,7 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
         convexity = wall & (m > 28.0)
         return [convexity] if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), convexity]
     if kind == "CPH":
-        radius = 10.0 * (3 * volume_ml / (4 * math.pi)) ** (1 / 3)
+        radius = ball_radius_mm(volume_ml)
         dry = (where.csf < 0.2) & (where.ventricle < 0.2)
         return [
             dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(6.0 + radius * 0.6, 22.0)),

@@ -161,7 +161,9 @@ def _sheets(
     dx, dy, dz = _offsets(grid, plan.center_mm)
     order = np.sqrt(dx * dx + dy * dy + dz * dz) + 5.0 * texture.read(grid, 8.0)
     space = np.clip(where.csf[box] * 1.5, 0.0, 1.0)
-    return box, _gated(np.asarray(order, dtype=np.float32), space, plan.volume_ml / grid.voxel_ml, 6.0)
+    return box, _gated(
+        np.asarray(order, dtype=np.float32), space, plan.volume_ml / grid.voxel_ml, min(0.08 * reach, 6.0)
+    )
 
 
 def _pool(rng: np.random.Generator, plan: LesionPlan, where: Compartments, texture: Texture) -> tuple[Box, FloatArray]:

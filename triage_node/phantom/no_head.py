@@ -80,7 +80,7 @@ def _paint_bones(hu: FloatArray, grid: HeadGrid, space: Space, muscle: FloatArra
     space.paint(hu, (Rod((0.0, -96.0, -20.0), (0.0, -92.0, 110.0), 10.0, 14.0),), 300.0)
     shell = np.abs(muscle - 9.0) - 5.0
     slope = grid.z + 0.45 * (60.0 - grid.y)
-    between = np.abs(np.mod(slope, 24.0) - 12.0) - 6.0
+    between = np.abs(np.mod(slope, 24.0) - 12.0) - 4.5
     ribs = -np.maximum(shell, between)
     ribs = np.where((np.abs(grid.x) > 24.0) & (grid.z > -100.0), ribs, np.float32(-20.0))
     blend(hu, grid.coverage(np.asarray(ribs, dtype=np.float32)), 480.0)

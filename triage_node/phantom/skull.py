@@ -54,8 +54,8 @@ def _base_maps() -> tuple[FloatArray, FloatArray]:
     )
     sella = np.where(y < -14, -20.0, np.where(y < 0, -26.0, -19.0))
     base = np.where((m < 13) & (y > -26) & (y < 4), sella, base)
-    ridge = -20.0 - 36.0 * np.minimum(1.0, ((y - petrous_line_y(m)) * 0.87 / 15.0) ** 2)
-    wing = -16.0 - 30.0 * np.minimum(1.0, ((y - _sphenoid_line_y(m)) / 9.0) ** 2)
+    ridge = -20.0 - 36.0 * ((y - petrous_line_y(m)) * 0.87 / 15.0) ** 2
+    wing = -16.0 - 30.0 * ((y - _sphenoid_line_y(m)) / 9.0) ** 2
     base = np.where((m > 8) & (m < 75), np.maximum(base, np.maximum(ridge, wing)), base)
     base = ndimage.gaussian_filter(base, 2.0)
     hole = np.sqrt(x**2 + (y - MAGNUM_Y_MM) ** 2)
@@ -77,13 +77,13 @@ def _anterior(m: FloatArray, y: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def _middle(m: FloatArray, y: FloatArray) -> npt.NDArray[np.float32]:
-    return np.asarray(-45.0 + 0.012 * (y + 8.0) ** 2 + 0.004 * (m - 40.0) ** 2, dtype=np.float32)
+    return np.asarray(-45.0 + 0.012 * (y + 8.0) ** 2 + 0.016 * (m - 40.0) ** 2, dtype=np.float32)
 
 
 def _behind(m: FloatArray, y: FloatArray) -> npt.NDArray[np.float32]:
     """The clivus and the bowl of the posterior fossa."""
     clivus = np.where(m < 14, np.minimum(-16.0 - 2.6 * (y - 3.0), -18.0), -80.0)
-    return np.asarray(np.maximum(-64.0 + 0.0055 * (m**2 + (y - 36.0) ** 2), clivus), dtype=np.float32)
+    return np.asarray(np.maximum(-64.0 + 0.010 * (m**2 + (y - 36.0) ** 2), clivus), dtype=np.float32)
 
 
 def _dome_depth(grid: HeadGrid, bulge_mm: FloatArray) -> FloatArray:

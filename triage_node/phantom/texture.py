@@ -26,7 +26,7 @@ class Texture:
         cube = ndimage.gaussian_filter(white, _SMOOTH_CELLS, mode="wrap", truncate=2.5)
         self._cube = np.asarray((cube - cube.mean()) / cube.std(), dtype=np.float32)
         slope = np.gradient(np.pad(self._cube, 1, mode="wrap"))
-        steepness = np.sqrt(sum(np.square(each[1:-1, 1:-1, 1:-1]) for each in slope))
+        steepness = np.linalg.norm(np.stack(list(slope))[:, 1:-1, 1:-1, 1:-1], axis=0)
         steepness = ndimage.gaussian_filter(steepness, 0.8, mode="wrap")
         self._sheets = np.asarray(self._cube / np.maximum(steepness, 0.2), dtype=np.float32)
         self._rng = rng

@@ -1,0 +1,108 @@
+"""Each kind of blood obeys its anatomical rule."""
+
+import numpy as np
+import pytest
+
+from triage_node.phantom.brain import paint_brain
+from triage_node.phantom.geometry import HeadGrid, Pose, Scan
+from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned, planned_bleeds
+from triage_node.phantom.lesion_shapes import CORONAL_Y_MM, LAMBDOID_Y_MM, THICKEST_MM, Drawn, drawn
+from triage_node.phantom.shapes import Space
+from triage_node.phantom.skull import cavity
+from triage_node.phantom.texture import Texture
+from triage_node.phantom.traits import drawn_brain
+
+
+@pytest.fixture(scope="module")
+def head() -> Compartments:
+    rng = np.random.Generator(np.random.PCG64(8))
+    texture = Texture(rng)
+    grid = HeadGrid(Scan(32, 160, 1.45, 5.0, 5.0, 0.0, -70.0, (0.0, 0.0)), Pose())
+    hollow = cavity(grid, texture.read(grid, 32.0))
+    _, compartments = paint_brain(Space.straight(grid), hollow, drawn_brain(rng, 65, False), texture)
+    return compartments
+
+
+def bleeds(head: Compartments, kind: str, count: int = 12) -> list[tuple[LesionPlan, Drawn]]:
+    made = []
+    for seed in range(count):
+        rng = np.random.Generator(np.random.PCG64(seed))
+        plan = planned(rng, kind, head)
+        assert plan is not None
+        made.append((plan, drawn(rng, plan, head, Texture(rng))))
+    return made
+
+
+@pytest.mark.parametrize("kind", ["CPH", "IVH", "SDH", "EDH", "SAH"])
+def test_bleed_holds_the_planned_volume(head: Compartments, kind: str) -> None:
+    room_ml = {"IVH": float(head.ventricle.sum()) * head.grid.voxel_ml}.get(kind, 1e9)
+    for plan, bleed in bleeds(head, kind):
+        planned_ml = min(plan.volume_ml, room_ml)
+        held_ml = float(bleed.amount.sum()) * head.grid.voxel_ml
+        assert held_ml == pytest.approx(planned_ml, rel=0.35, abs=0.3)
+
+
+def test_epidural_bleed_lies_on_the_skull_and_bulges_inward(head: Compartments) -> None:
+    for plan, bleed in bleeds(head, "EDH"):
+        depth = head.depth_mm[bleed.box][bleed.amount > 0.5]
+        assert depth.min() < 2.5
+        assert depth.max() < 2.6 * plan.radius_mm
+
+
+def test_epidural_bleed_stops_at_sutures(head: Compartments) -> None:
+    for plan, bleed in bleeds(head, "EDH"):
+        y = head.grid.y[bleed.box][bleed.amount > 0.5]
+        for suture_y in (CORONAL_Y_MM, LAMBDOID_Y_MM):
+            if plan.center_mm[1] < suture_y - 6:
+                assert y.max() < suture_y + 9
+            if plan.center_mm[1] > suture_y + 6:
+                assert y.min() > suture_y - 9
+
+
+def test_subdural_bleed_is_a_shell_that_does_not_cross_the_midline(head: Compartments) -> None:
+    for plan, bleed in bleeds(head, "SDH", 20):
+        shown = bleed.amount > 0.5
+        if not shown.any():
+            continue
+        side = head.midline_mm[bleed.box][shown] * np.sign(plan.center_mm[0])
+        assert side.min() > -1.5
+        walls = np.minimum(np.minimum(np.abs(head.depth_mm), np.abs(head.falx_mm)), np.abs(head.tentorium_mm))[
+            bleed.box
+        ][shown]
+        assert np.median(walls) < THICKEST_MM
+        assert walls.min() < 2.5
+
+
+def test_subarachnoid_bleed_stays_in_fluid(head: Compartments) -> None:
+    for _, bleed in bleeds(head, "SAH"):
+        assert (head.csf[bleed.box][bleed.amount > 0.4] > 0.25).all()
+
+
+def test_ventricular_bleed_stays_in_ventricles(head: Compartments) -> None:
+    for _, bleed in bleeds(head, "IVH"):
+        assert (bleed.amount <= head.ventricle[bleed.box] + 1e-6).all()
+
+
+def test_ventricular_bleed_sinks_to_the_back(head: Compartments) -> None:
+    layers = [(plan, bleed) for plan, bleed in bleeds(head, "IVH", 20) if plan.variant == "layer"]
+    assert layers
+    middle = float((head.ventricle * head.grid.y).sum() / head.ventricle.sum())
+    room_ml = float(head.ventricle.sum()) * head.grid.voxel_ml
+    for plan, bleed in layers:
+        if plan.volume_ml < 0.2 * room_ml:
+            assert float(head.grid.y[bleed.box][bleed.amount > 0.4].mean()) > middle + 8
+
+
+def test_parenchymal_bleed_lies_in_the_brain_on_one_side(head: Compartments) -> None:
+    for plan, bleed in bleeds(head, "CPH"):
+        shown = bleed.amount > 0.5
+        assert head.depth_mm[bleed.box][shown].min() > 0
+        if abs(plan.center_mm[0]) > 8 and shown.any():
+            side = head.midline_mm[bleed.box][shown] * np.sign(plan.center_mm[0])
+            assert (side > -2.5).all()
+
+
+def test_satellites_are_smaller_than_the_main_bleed(head: Compartments) -> None:
+    for seed in range(20):
+        volumes = [plan.volume_ml for plan in planned_bleeds(np.random.default_rng(seed), ["SAH"], head)]
+        assert all(volume <= 0.5 * volumes[0] for volume in volumes[1:])
