@@ -6,18 +6,18 @@ PS3.3 C.7.6.16 (Multi-frame Functional Groups): what is not in a frame's own gro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ContrastBolusAgentSequence")
 
-_MACROS = {
-    "pixel_spacing_mm": ("PixelMeasuresSequence", "PixelSpacing"),
+_NUMBERS = {
     "slice_thickness_mm": ("PixelMeasuresSequence", "SliceThickness"),
     "rescale_slope": ("PixelValueTransformationSequence", "RescaleSlope"),
     "rescale_intercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
-    "convolution_kernel": ("CTReconstructionSequence", "ConvolutionKernel"),
 }
 
 
@@ -33,9 +33,13 @@ def described_frames(dataset: Dataset) -> dict[str, object]:
     common = shared[0] if shared else Dataset()
     groups = list(per_frame) or [common]
     found: dict[str, object] = {}
-    for name, (macro, keyword) in _MACROS.items():
-        if (value := attribute(groups[0], common, macro, keyword)) is not None:
-            found[name] = _plain(value)
+    for name, (macro, keyword) in _NUMBERS.items():
+        if (number := frame_number(groups[0], common, macro, keyword)) is not None:
+            found[name] = number
+    if len(spacing := _floats(attribute(groups[0], common, "PixelMeasuresSequence", "PixelSpacing"))) == 2:
+        found["pixel_spacing_mm"] = spacing
+    if kernel := attribute(groups[0], common, "CTReconstructionSequence", "ConvolutionKernel"):
+        found["convolution_kernel"] = kernel if isinstance(kernel, str) else "\\".join(map(str, _several(kernel)))
     frames = [frame_plane(group, common) for group in groups]
     if all(each is not None for each in frames):
         found["frames"] = tuple(each for each in frames if each is not None)
@@ -51,13 +55,15 @@ def attribute(group: Dataset, shared: Dataset, macro: str, keyword: str) -> obje
     """Return an attribute of a frame, from its own functional group or the shared one; None where it is in neither."""
     for each in (group, shared):
         for item in _items(each, macro):
-            try:
-                value: object = item.get(keyword, None)
-            except (ValueError, TypeError, OverflowError, KeyError):
-                continue
+            value = _converted(item, keyword)
             if value is not None and value != "":
                 return value
     return None
+
+
+def frame_number(group: Dataset, shared: Dataset, macro: str, keyword: str) -> float | None:
+    """Return an attribute of a frame as a finite number, None where there is none."""
+    return next(iter(_floats([attribute(group, shared, macro, keyword)])), None)
 
 
 def frame_plane(group: Dataset, shared: Dataset) -> tuple[float, ...] | None:
@@ -69,22 +75,27 @@ def frame_plane(group: Dataset, shared: Dataset) -> tuple[float, ...] | None:
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    sequence = _converted(dataset, keyword)
+    return [each for each in sequence if isinstance(each, Dataset)] if isinstance(sequence, Sequence) else []
+
+
+def _converted(dataset: Dataset, keyword: str) -> object | None:
+    """Return an element's value, None where there is none or pydicom, which converts it only now, cannot read it."""
     try:
-        return [each for each in dataset.get(keyword, None) or () if isinstance(each, Dataset)]
-    except (ValueError, TypeError, OverflowError, KeyError, AttributeError, NotImplementedError, EOFError, OSError):
-        return []
+        value: object = dataset.get(keyword, None)
+    except Exception:  # whatever the bytes lead it to
+        return None
+    return value
 
 
-def _floats(value: object) -> Iterator[float]:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return
-    yield from (float(each) for each in value)
+def _several(value: object) -> Iterable[object]:
+    return value if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else ()
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, str):
-        return str(value)
-    if hasattr(value, "__iter__"):
-        values = list(value)
-        return "\\".join(values) if values and isinstance(values[0], str) else tuple(float(each) for each in values)
-    return float(value)  # type: ignore[arg-type]
+def _floats(value: object) -> tuple[float, ...]:
+    """Return several finite numbers; none where one of them is no number."""
+    try:
+        numbers = tuple(float(each) for each in _several(value))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return ()
+    return numbers if all(math.isfinite(each) for each in numbers) else ()

@@ -124,7 +124,10 @@ class HeaderValues:
 
     def _element(self, keyword: str) -> RawDataElement | None:
         tag = tag_for_keyword(keyword)
-        element = self.dataset.get_item(tag) if tag is not None and tag in self.dataset else None
+        try:
+            element = self.dataset.get_item(tag) if tag is not None and tag in self.dataset else None
+        except Exception:  # a sequence or an unknown VR where text is due, which pydicom converts at once
+            return None
         return element if isinstance(element, RawDataElement) else None
 
     def _raw(self, keyword: str) -> bytes:

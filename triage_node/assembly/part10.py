@@ -155,12 +155,22 @@ def _as_written(buffer: Buffer, offset: int, declared: Encoding) -> Encoding:
 
 def _elements(buffer: Buffer, offset: int, encoding: Encoding) -> Iterator[tuple[Element, int]]:
     """Yield each top-level element with the offset of its tag."""
+    content_end = _content_end(buffer)
     while offset < len(buffer):
-        if buffer[offset : offset + 4] == b"\0\0\0\0" and not any(buffer[offset:]):
+        if offset >= content_end and buffer[offset : offset + 4] == b"\0\0\0\0":
             return  # padding to a block of the medium
         element = _element(buffer, offset, encoding)
         yield element, offset
         offset = _end(buffer, element, encoding, 0)
+
+
+def _content_end(buffer: Buffer) -> int:
+    """Return the offset behind the last byte that is not 0."""
+    block = 4096
+    for start in range((len(buffer) - 1) // block * block, -1, -block):
+        if content := buffer[start : start + block].rstrip(b"\0"):
+            return start + len(content)
+    return 0
 
 
 def _element(buffer: Buffer, offset: int, encoding: Encoding) -> Element:

@@ -9,6 +9,7 @@ MONOCHROME1 says how to show a CT, not what its values mean (PS3.3 C.7.6.3.1.2),
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
-from triage_node.assembly.frame_geometry import attribute
+from triage_node.assembly.frame_geometry import frame_number
 from triage_node.assembly.header_values import HeaderValues
 from triage_node.assembly.part10 import UNDEFINED_LENGTH, Part10, parsed_part10
 from triage_node.core.errors import Refused
@@ -33,6 +35,10 @@ _KEYWORDS = frozenset(
 _FUNCTIONAL_GROUPS = frozenset({"SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"})
 _PIXEL_DATA = 0x7FE00010
 _UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})
+_SIZ = b"\xff\x4f\xff\x51"
+"""Start of a JPEG 2000 code stream, at once followed by the marker of its size."""
+
+_MOST_TILES = 1024
 _AIR = int(AIR_HU)
 _HIGHEST_HU = 32767
 
@@ -127,14 +133,37 @@ def _stored(part10: Part10, form: _Format, content: bytes) -> tuple[npt.NDArray[
 
 def _decompressed(transfer_syntax_uid: str, content: bytes) -> npt.NDArray[np.integer]:
     try:
+        dataset = dcmread(BytesIO(content))
+        if transfer_syntax_uid in JPEG2000TransferSyntaxes:
+            _check_code_streams(dataset)
         decoder = get_decoder(UID(transfer_syntax_uid))
-        stored: npt.NDArray[np.generic] = decoder.as_array(dcmread(BytesIO(content)), raw=True)[0]
-    except Exception as error:  # decoders raise whatever the bytes lead them to
+        stored: npt.NDArray[np.generic] = decoder.as_array(dataset, raw=True)[0]
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except (
+        BaseException
+    ) as error:  # decoders raise whatever the bytes lead them to; those in Rust a PanicException, no Exception
         lines = str(error).splitlines() or [""]
         raise UndecodablePixels(f"{transfer_syntax_uid}: {type(error).__name__}: {lines[0][:200]}") from error
     if not np.issubdtype(stored.dtype, np.integer):
         raise UndecodablePixels(f"the pixels decode to {stored.dtype}")
     return stored.astype(np.dtype(stored.dtype.name), copy=False)
+
+
+def _check_code_streams(dataset: Dataset) -> None:
+    """Compare the size a JPEG 2000 code stream claims with the image's: a damaged one keeps decoders busy for minutes.
+
+    ISO/IEC 15444-1 A.5.1: marker SIZ, its length, capabilities, then the reference grid, its offset, tiles, their offset.
+    """
+    for frame in generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames", None) or 1)):
+        start = frame.find(_SIZ)
+        if start < 0 or len(frame) < start + 40:
+            raise ValueError("no JPEG 2000 code stream")
+        right, bottom, left, top, across, down, *_ = struct.unpack_from(">8I", frame, start + len(_SIZ) + 4)
+        if (right - left, bottom - top) != (dataset.Columns, dataset.Rows):
+            raise ValueError(f"the code stream holds {bottom - top} x {right - left} pixels")
+        if min(across, down) < 1 or -(-right // across) * -(-bottom // down) > _MOST_TILES:
+            raise ValueError(f"the code stream has tiles of {down} x {across} pixels")
 
 
 def _padded(stored: npt.NDArray[np.integer], values: HeaderValues, form: _Format) -> npt.NDArray[np.bool_] | None:
@@ -168,19 +197,16 @@ def _rescales(values: HeaderValues, frames: int) -> list[tuple[float, float]]:
     found = []
     for index in range(frames):
         group = groups[index] if index < len(groups) else Dataset()
-        slope = _float(attribute(group, shared, "PixelValueTransformationSequence", "RescaleSlope"), whole[0])
-        intercept = _float(attribute(group, shared, "PixelValueTransformationSequence", "RescaleIntercept"), whole[1])
+        slope, intercept = (
+            frame_number(group, shared, "PixelValueTransformationSequence", keyword)
+            for keyword in ("RescaleSlope", "RescaleIntercept")
+        )
+        slope = whole[0] if slope is None else slope
+        intercept = whole[1] if intercept is None else intercept
         found.append((1.0 if slope is None else slope, 0.0 if intercept is None else intercept))
     if any(slope == 0 for slope, _ in found):
         raise UndecodablePixels("the rescale slope is 0")
     return found
-
-
-def _float(value: object, otherwise: float | None) -> float | None:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return otherwise
 
 
 def _hounsfield(stored: npt.NDArray[np.integer], slope: float, intercept: float) -> npt.NDArray[np.int16]:
