@@ -6,6 +6,7 @@ also when it is killed: each watches its parent.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import shutil
@@ -50,6 +51,26 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def await_free_port(setting: str, host: str, port: int) -> None:
+    """Wait until nobody listens on a port: the children of a supervisor that was killed need a moment to end.
+
+    Raises
+    ------
+    ConfigurationRejected
+        Still taken after ``STOP_WAIT_S``, or not ours to take; names the setting.
+    """
+    deadline = time.monotonic() + STOP_WAIT_S
+    while True:
+        try:
+            with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+                return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                reason = f"{host} port {port} cannot be listened on: {error.strerror}"
+                raise ConfigurationRejected(f"setting {setting}: {reason}") from None
+        time.sleep(0.2)
 
 
 def redis_executable() -> str:
@@ -140,7 +161,15 @@ class Supervisor:
     _files: list[IO[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
-        """Start Redis (where none is set) and every process."""
+        """Start Redis (where none is set) and every process.
+
+        Raises
+        ------
+        ConfigurationRejected
+            A port is taken, also by another node: sharing it would give either of them half a series.
+        """
+        await_free_port("dicom_port", self.settings.dicom_host, self.settings.dicom_port)
+        await_free_port("http_port", self.settings.http_host, self.settings.http_port)
         if self.settings.redis_url is None:
             self._redis = PrivateRedis()
             self.settings = self.settings.model_copy(update={"redis_url": self._redis.url})

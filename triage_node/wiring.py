@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triage_node import logs
+from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.series import EligibilityLimits
 from triage_node.settings import Settings
 
@@ -154,8 +155,6 @@ def results(settings: Settings) -> SqlStudyRepository:
     ConfigurationRejected
         There is no SQLite file yet: the data folder is probably another one.
     """
-    from triage_node.core.errors import ConfigurationRejected
-
     if settings.database_url is None and not (settings.data_dir / "triage_node.sqlite3").exists():
         raise ConfigurationRejected(
             f"there is no results database in {settings.data_dir.resolve()}; give the node's --data-dir or --database-url"
@@ -214,7 +213,12 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         ),
         tls=_server_tls(settings),
     )
-    scp.start()
+    try:
+        scp.start()
+    except OSError as error:
+        raise ConfigurationRejected(
+            f"setting dicom_port: {settings.dicom_host} port {settings.dicom_port} cannot be listened on: {error.strerror}"
+        ) from None
     beating = heart(settings, "scp", supervisor, ae_title=settings.ae_title, port=scp.port)
     _until_signalled()
     scp.shutdown()
@@ -287,8 +291,6 @@ def broker_url(settings: Settings) -> str:
     ConfigurationRejected
         There is none: only ``up`` brings a Redis of its own.
     """
-    from triage_node.core.errors import ConfigurationRejected
-
     if settings.redis_url is None:
         raise ConfigurationRejected(
             "set redis_url (TRIAGE_REDIS_URL), for example redis://127.0.0.1:6379/0, or run `up`"
@@ -311,7 +313,13 @@ def _run_celery(
     signals.worker_ready.connect(lambda **_: heart(settings, name, supervisor, **detail), weak=False)
     hostname = f"{name}-{os.getpid()}@{socket.gethostname()}"
     worker = app.Worker(
-        queues=queues, hostname=hostname, loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, **pool
+        queues=queues,
+        hostname=hostname,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        **pool,
     )
     worker.start()
 
