@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from triage_node.core.finding import SUBTYPES
-from triage_node.training.datasets.dicom_series import read_series, slice_header, slice_spacing_mm
+from triage_node.core.instance import InstanceHeader
 from triage_node.training.datasets.label_table import label_of, table_rows
 from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected, LabelledScan, check_scans
-from triage_node.training.datasets.series_choice import NoSuitableSeries, chosen_slices
+from triage_node.training.datasets.series_choice import Instance, NoSuitableSeries, chosen_series, read_instances
 
 SOURCE = "cq500"
 LABELS = "reads.csv"
@@ -30,6 +30,10 @@ READERS = ("R1", "R2", "R3")
 COLUMN_OF_TARGET = {"any": "ICH", "CPH": "IPH", "IVH": "IVH", "SDH": "SDH", "EDH": "EDH", "SAH": "SAH"}
 STUDY_NAME = re.compile(r"CQ500-CT-(\d+)")
 STUDY_FOLDER = re.compile(r"CQ500CT(\d+) CQ500CT\1")
+
+CONTRAST_PHASE = re.compile(r"\b(post|contrast|cect|oral|c|\d+ ?cc)\b", re.IGNORECASE)
+"""Names the set gives to series with contrast, such as ``CT C THIN`` and ``CT 4cc sec 150cc D3D on``."""
+PLAIN_PHASE = re.compile(r"\b(pre|non|without|w/?o)[ -]*(contrast|c)\b", re.IGNORECASE)
 
 
 def cq500_dataset(folder: Path) -> LabelledDataset:
@@ -51,9 +55,8 @@ def cq500_dataset(folder: Path) -> LabelledDataset:
         name = f"CQ500-CT-{number}"
         if number not in homes:
             raise DatasetRejected(file, f"{name} has a row and no images", "Unpack its archive or delete the row", row)
-        headers = [slice_header(path) for path in sorted(homes[number].rglob("*.dcm"))]
         try:
-            slices = chosen_slices(headers)
+            chosen = chosen_series(_instances(homes[number]), contrast_phase)
         except NoSuitableSeries as problem:
             excluded.append(Exclusion(name, str(problem)))
             continue
@@ -64,10 +67,10 @@ def cq500_dataset(folder: Path) -> LabelledDataset:
                 source=SOURCE,
                 labels=labels,
                 slice_labels=None,
-                slice_ids=tuple(each.instance for each in slices),
-                reader=partial(read_series, tuple(each.path for each in slices), slice_spacing_mm(slices)),
+                slice_ids=chosen.slice_ids,
+                reader=chosen.reader(),
                 label_file=file,
-                notes=(*notes, f"read: {slices[0].series_description or slices[0].path.parent.name}"),
+                notes=(*notes, f"read: {chosen.description}"),
             )
         )
     check_scans(scans)
@@ -109,6 +112,20 @@ def _majority(cells: Mapping[str, str], file: Path, row: int) -> tuple[npt.NDArr
         labels[0] = 1.0
         return labels, (f"two readers name {named} but not ICH: the scan is taken to bleed",)
     return labels, ()
+
+
+def contrast_phase(header: InstanceHeader) -> str | None:
+    """Say so where a series' name is one that the set gives to series with contrast."""
+    found = CONTRAST_PHASE.search(PLAIN_PHASE.sub("", header.series_description))
+    return f"its name says {found.group()!r}, contrast" if found else None
+
+
+def _instances(home: Path) -> list[Instance]:
+    """Read a study's headers; the folder's name stands in for a description that was taken out."""
+    return [
+        (header if header.series_description else replace(header, series_description=path.parent.name), path)
+        for header, path in read_instances(sorted(home.rglob("*.dcm")))
+    ]
 
 
 def _study_folders(folder: Path) -> Iterator[tuple[int, Path]]:

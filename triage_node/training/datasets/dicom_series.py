@@ -27,13 +27,6 @@ _TAGS = [
     "PatientID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
-    "SOPInstanceUID",
-    "Modality",
-    "ImageType",
-    "SeriesDescription",
-    "ConvolutionKernel",
-    "ContrastBolusAgent",
-    "SliceThickness",
     "ImagePositionPatient",
     "ImageOrientationPatient",
     "PixelSpacing",
@@ -44,30 +37,24 @@ _TAGS = [
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """What ordering, grouping and choosing need of one image; texts are empty where the file says nothing.
+    """What ordering and grouping need of one image; texts are empty where the file says nothing.
 
     Attributes
     ----------
     path
         The file.
-    patient, study, series, instance
+    patient, study, series
         Identifiers as written, legal UIDs or not.
     position_mm : (x, y, z) of the first pixel, mm; None where missing
     orientation : direction cosines of a row, then of a column; None where missing
     pixel_spacing_mm : between rows, between columns; None where missing
+    shape : (rows, columns)
     """
 
     path: Path
     patient: str
     study: str
     series: str
-    instance: str
-    modality: str
-    image_type: tuple[str, ...]
-    series_description: str
-    convolution_kernel: str
-    contrast_agent: str
-    slice_thickness_mm: float | None
     position_mm: tuple[float, float, float] | None
     orientation: tuple[float, float, float, float, float, float] | None
     pixel_spacing_mm: tuple[float, float] | None
@@ -88,13 +75,6 @@ def slice_header(path: Path) -> SliceHeader:
         patient=_text(dataset, "PatientID"),
         study=_text(dataset, "StudyInstanceUID"),
         series=_text(dataset, "SeriesInstanceUID"),
-        instance=_text(dataset, "SOPInstanceUID"),
-        modality=_text(dataset, "Modality"),
-        image_type=_several(dataset, "ImageType"),
-        series_description=_text(dataset, "SeriesDescription"),
-        convolution_kernel=_text(dataset, "ConvolutionKernel"),
-        contrast_agent=_text(dataset, "ContrastBolusAgent"),
-        slice_thickness_mm=(_numbers(dataset, "SliceThickness", 1) or (None,))[0],
         position_mm=_numbers(dataset, "ImagePositionPatient", 3),
         orientation=_numbers(dataset, "ImageOrientationPatient", 6),
         pixel_spacing_mm=_numbers(dataset, "PixelSpacing", 2),
@@ -154,9 +134,9 @@ def ordered_slices(headers: Iterable[SliceHeader]) -> list[SliceHeader]:
 
 
 def slice_spacing_mm(slices: Sequence[SliceHeader]) -> float:
-    """Give the median distance between neighbours along the normal (mm), the thickness where there is one slice."""
+    """Give the median distance between neighbours along the normal, mm; 5 where there is one slice."""
     if len(slices) < 2:
-        return slices[0].slice_thickness_mm or 5.0
+        return 5.0
     normal = slice_normal(slices[0].orientation or ())
     return float(np.median(np.diff([np.dot(normal, each.position_mm or ()) for each in slices])))
 

@@ -48,13 +48,6 @@ class ImagePlacement(NamedTuple):
             patient=self.patient,
             study=self.study,
             series=self.series,
-            instance=self.name,
-            modality="CT",
-            image_type=(),
-            series_description="",
-            convolution_kernel="",
-            contrast_agent="",
-            slice_thickness_mm=None,
             position_mm=_numbers(self.position) or None,  # type: ignore[arg-type]  # three numbers or none
             orientation=_numbers(self.orientation) or None,  # type: ignore[arg-type]
             pixel_spacing_mm=_numbers(self.spacing) or None,  # type: ignore[arg-type]

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from triage_node.training.datasets.dicom_series import SliceHeader, read_series, slice_header, slice_spacing_mm
 from triage_node.training.datasets.label_table import label_of, table_rows
 from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset
 from triage_node.training.datasets.labelled_scan import (
@@ -26,7 +24,12 @@ from triage_node.training.datasets.labelled_scan import (
     check_scans,
     scan_labels,
 )
-from triage_node.training.datasets.series_choice import NoSuitableSeries, chosen_slices
+from triage_node.training.datasets.series_choice import (
+    ChosenSeries,
+    NoSuitableSeries,
+    chosen_series,
+    read_instances,
+)
 
 SOURCE = "folder"
 LABELS = "labels.csv"
@@ -63,15 +66,15 @@ def labelled_folder_dataset(folder: Path) -> LabelledDataset:
     owner: dict[str, tuple[str, str]] = {}
     for subject in sorted(subjects):
         rows = subjects[subject]
-        headers = [slice_header(path) for path in sorted((folder / subject).rglob("*")) if _may_be_dicom(path)]
-        if not headers:
+        instances = read_instances(path for path in sorted((folder / subject).rglob("*")) if _may_be_dicom(path))
+        if not instances:
             problem = f"subject {subject} has a row and no images"
             raise DatasetRejected(
                 file, problem, f"Put its files into {folder / subject} or delete the row", rows.first_row
             )
-        _refuse_shared_patient(file, subject, rows, headers[0].patient, owner)
+        _refuse_shared_patient(file, subject, rows, instances[0][0].patient_id, owner)
         try:
-            scans.append(_scan(file, subject, rows, chosen_slices(headers)))
+            scans.append(_scan(file, subject, rows, chosen_series(instances)))
         except NoSuitableSeries as problem:
             excluded.append(Exclusion(subject, str(problem)))
     check_scans(scans)
@@ -123,8 +126,8 @@ def _refuse_shared_patient(
         raise DatasetRejected(file, problem, "Add a column 'patient' with the same value for both", rows.first_row)
 
 
-def _scan(file: Path, subject: str, rows: _SubjectRows, slices: list[SliceHeader]) -> LabelledScan:
-    slice_labels = _slice_labels(file, subject, rows, slices) if rows.slices else None
+def _scan(file: Path, subject: str, rows: _SubjectRows, chosen: ChosenSeries) -> LabelledScan:
+    slice_labels = _slice_labels(file, subject, rows, chosen) if rows.slices else None
     labels = rows.labels
     if labels is None:
         assert slice_labels is not None
@@ -135,20 +138,20 @@ def _scan(file: Path, subject: str, rows: _SubjectRows, slices: list[SliceHeader
         source=SOURCE,
         labels=labels,
         slice_labels=slice_labels,
-        slice_ids=tuple(each.instance for each in slices),
-        reader=partial(read_series, tuple(each.path for each in slices), slice_spacing_mm(slices)),
+        slice_ids=chosen.slice_ids,
+        reader=chosen.reader(),
         fold=rows.fold or None,
         label_file=file,
     )
 
 
-def _slice_labels(file: Path, subject: str, rows: _SubjectRows, slices: list[SliceHeader]) -> npt.NDArray[np.float32]:
+def _slice_labels(file: Path, subject: str, rows: _SubjectRows, chosen: ChosenSeries) -> npt.NDArray[np.float32]:
     index_of: dict[str, list[int]] = defaultdict(list)
-    for index, each in enumerate(slices):
-        for name in {each.instance, each.path.name, each.path.stem}:
+    for index, (header, path) in enumerate(chosen.slices):
+        for name in {header.sop_instance_uid, path.name, path.stem}:
             index_of[name].append(index)
-    labels = np.full((len(slices), len(TARGETS)), np.nan, dtype=np.float32)
-    unlabelled = set(range(len(slices)))
+    labels = np.full((len(chosen.slices), len(TARGETS)), np.nan, dtype=np.float32)
+    unlabelled = set(range(len(chosen.slices)))
     for name, (row, values) in rows.slices.items():
         found = index_of.get(name, [])
         if len(found) != 1:
@@ -157,7 +160,7 @@ def _slice_labels(file: Path, subject: str, rows: _SubjectRows, slices: list[Sli
         labels[found[0]] = values
         unlabelled.discard(found[0])
     if unlabelled:
-        image = slices[min(unlabelled)].path.name
+        image = chosen.slices[min(unlabelled)][1].name
         problem = f"subject {subject} image {image} has no row while other slices of the subject do"
         raise DatasetRejected(file, problem, "Label every slice, or none", rows.first_row)
     return labels

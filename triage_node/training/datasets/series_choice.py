@@ -1,80 +1,108 @@
-"""Which of a study's series to read: soft kernel, then cover, then slices near 5 mm, as the node chooses.
+"""Which of a study's series to read: chosen as the node itself chooses (``core.series``), from the same headers.
 
-In: headers of all images of one study. Out: the slices of one series in order, or the reason why none will do.
+In: the files of one study. Out: the slices of one series in order, or the reason why none will do.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from triage_node.training.datasets.dicom_series import (
-    NotAnAxialStack,
-    SliceHeader,
-    ordered_slices,
-    slice_spacing_mm,
-)
+from triage_node.assembly.header_reader import TruncatedDataset, UnreadableDataset, read_header
+from triage_node.core.identifiers import IllegalUid
+from triage_node.core.instance import InstanceHeader
+from triage_node.core.membership import measured_series
+from triage_node.core.series import eligibility, ordered, rank_key
+from triage_node.training.datasets.dicom_series import read_series
+from triage_node.training.datasets.labelled_scan import DatasetRejected, ScanVolume
 
-MINIMUM_SLICES = 8
-MINIMUM_COVER_MM = 60.0
-PREFERRED_SPACING_MM = 5.0
-SHARP = re.compile(r"bone|sharp|edge|detail|lung|hi ?-?res|hrct|\b[BH]r?[67]\d|\bFC[38]\d", re.IGNORECASE)
-"""Kernel names and series descriptions of sharp reconstructions (GE BONE, Siemens H60 and above, Toshiba FC30, FC80)."""
-PLAIN = re.compile(r"\b(non|pre|without|no|w/?o)[ ._-]*(iv[ ._-]*)?(contrast|con\b|c\b)", re.IGNORECASE)
-CONTRAST = re.compile(r"\bpost\b|contrast|\bcect\b|angio|\bcta\b|\boral\b|\d ?cc\b|\bc\b", re.IGNORECASE)
-"""Descriptions of contrast phases once the plain ones (``PLAIN``) are taken out; CQ500 has ``CT C`` and ``CT 4cc sec``."""
+Instance = tuple[InstanceHeader, Path]
 
 
 class NoSuitableSeries(ValueError):
     """None of a study's series is a plain axial head series; the message lists why."""
 
 
-def chosen_slices(headers: Iterable[SliceHeader]) -> list[SliceHeader]:
-    """Choose one series and return its slices from inferior to superior.
+@dataclass(frozen=True)
+class ChosenSeries:
+    """The series to read, its slices from inferior to superior."""
+
+    slices: tuple[Instance, ...]
+
+    @property
+    def description(self) -> str:
+        """What the series calls itself, else the folder it lies in."""
+        header, path = self.slices[0]
+        return header.series_description or path.parent.name
+
+    @property
+    def slice_ids(self) -> tuple[str, ...]:
+        """SOP Instance UIDs."""
+        return tuple(header.sop_instance_uid for header, _ in self.slices)
+
+    def reader(self) -> partial[ScanVolume]:
+        """Return what reads the voxels, to be handed to other processes."""
+        spacing_mm = measured_series([header for header, _ in self.slices]).slice_spacing_mm
+        return partial(read_series, tuple(path for _, path in self.slices), spacing_mm)
+
+
+def read_instances(paths: Iterable[Path]) -> list[Instance]:
+    """Read headers as the node does.
+
+    Raises
+    ------
+    DatasetRejected
+        A file is not whole, legal DICOM.
+    """
+    instances = []
+    for path in paths:
+        try:
+            instances.append((read_header(path), path))
+        except (UnreadableDataset, TruncatedDataset, IllegalUid, OSError) as error:
+            remedy = "Fetch the file again, or remove it together with its labels"
+            raise DatasetRejected(path, f"it cannot be read as DICOM ({error})", remedy) from error
+    return instances
+
+
+def chosen_series(
+    instances: Iterable[Instance], refused_here: Callable[[InstanceHeader], str | None] = lambda header: None
+) -> ChosenSeries:
+    """Choose one series of a study.
+
+    Parameters
+    ----------
+    instances
+        All images of the study.
+    refused_here
+        What the source knows of a series that its tags do not say: a reason, or None.
 
     Raises
     ------
     NoSuitableSeries
         Every series was refused.
     """
-    by_series: dict[str, list[SliceHeader]] = defaultdict(list)
-    for header in headers:
-        by_series[header.series].append(header)
-    suitable: list[list[SliceHeader]] = []
-    refused: list[str] = []
+    by_series: dict[str, list[Instance]] = defaultdict(list)
+    for header, path in instances:
+        by_series[header.series_instance_uid].append((header, path))
+    suitable: list[list[Instance]] = []
+    reasons: list[str] = []
     for series in sorted(by_series):
-        try:
-            suitable.append(_plain_axial(by_series[series]))
-        except NotAnAxialStack as problem:
-            description = by_series[series][0].series_description or "a series without description"
-            refused.append(f"{description}: {problem}")
+        members = by_series[series]
+        reason = refused_here(members[0][0]) or _refusal([header for header, _ in members])
+        if reason is None:
+            suitable.append(members)
+        else:
+            reasons.append(f"{members[0][0].series_description or 'a series without description'}: {reason}")
     if not suitable:
-        raise NoSuitableSeries("no plain axial head series (" + "; ".join(refused) + ")")
-    return min(suitable, key=_rank)
+        raise NoSuitableSeries("no plain axial head series (" + "; ".join(reasons) + ")")
+    return ChosenSeries(tuple(ordered(max(suitable, key=lambda each: rank_key([header for header, _ in each])))))
 
 
-def _plain_axial(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
-    first = headers[0]
-    kinds = {kind.upper() for header in headers for kind in header.image_type}
-    if first.modality not in ("CT", ""):
-        raise NotAnAxialStack(f"it is {first.modality}")
-    if kinds & {"LOCALIZER", "DERIVED", "SECONDARY"}:
-        raise NotAnAxialStack("it is a localizer or derived")
-    if first.contrast_agent or CONTRAST.search(PLAIN.sub("", first.series_description)):
-        raise NotAnAxialStack("it was taken with contrast agent")
-    slices = ordered_slices(headers)
-    if len(slices) < MINIMUM_SLICES or _cover_mm(slices) < MINIMUM_COVER_MM:
-        raise NotAnAxialStack(f"its {len(slices)} slices do not cover a head")
-    return slices
-
-
-def _cover_mm(slices: Sequence[SliceHeader]) -> float:
-    return slice_spacing_mm(slices) * len(slices)
-
-
-def _rank(slices: Sequence[SliceHeader]) -> tuple[bool, float, float, str]:
-    first = slices[0]
-    sharp = bool(SHARP.search(first.convolution_kernel) or SHARP.search(first.series_description))
-    cover_cm = -round(_cover_mm(slices) / 10.0)  # a centimetre more or less is no reason to prefer thin slices
-    return sharp, cover_cm, abs(slice_spacing_mm(slices) - PREFERRED_SPACING_MM), first.series
+def _refusal(headers: list[InstanceHeader]) -> str | None:
+    if any(header.number_of_frames > 1 for header in headers):
+        return "multi-frame images are not read from data sets"
+    refusal = eligibility(headers)
+    return None if refusal is None else f"{refusal.reason} {refusal.detail}".strip()
