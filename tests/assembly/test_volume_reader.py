@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -174,10 +175,9 @@ def test_a_head_stored_another_way_up_is_turned_and_says_so(
     assert np.array_equal(volume.as_stored(volume.volume_hu[9]), source.astype(np.int32) - 1024)
 
 
-def test_a_multi_frame_head_is_read_frame_by_frame(
-    made_slice: Callable[..., Dataset], part10: Callable[..., bytes], head_hu: Head, tmp_path: Path
-) -> None:
-    """Frames stand from top to bottom and rescale each in their own way, as PS3.3 C.7.6.16 allows."""
+@pytest.fixture
+def enhanced_head(made_slice: Callable[..., Dataset], head_hu: Head) -> Dataset:
+    """Return a multi-frame head whose frames stand from top to bottom and rescale each in their own way (PS3.3 C.7.6.16)."""
     dataset = made_slice(1)
     dataset.SOPClassUID = EnhancedCTImageStorage
     dataset.NumberOfFrames = 24
@@ -204,14 +204,28 @@ def test_a_multi_frame_head_is_read_frame_by_frame(
         frames.append((head_hu[index].astype(np.int32) + 1024 + index).astype("<u2"))
     dataset.PerFrameFunctionalGroupsSequence = Sequence(groups)
     dataset.PixelData = np.stack(frames).tobytes()
+    return dataset
+
+
+def test_a_multi_frame_head_is_read_frame_by_frame(
+    enhanced_head: Dataset, part10: Callable[..., bytes], head_hu: Head, tmp_path: Path
+) -> None:
     path = tmp_path / "enhanced.dcm"
-    path.write_bytes(part10(dataset))
+    path.write_bytes(part10(enhanced_head))
 
     volume = volume_of([path])
 
     assert np.array_equal(volume.volume_hu, head_hu)
     assert volume.frame_numbers == tuple(range(24, 0, -1))
     assert len(set(volume.sop_instance_uids)) == 1
+
+
+def test_a_frame_without_a_readable_position_leaves_the_stack_without_geometry(
+    enhanced_head: Dataset, part10: Callable[..., bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "enhanced.dcm"
+    path.write_bytes(part10(enhanced_head).replace(b"-114.3\\-114.3\\66", b"-114.3\\-1w4.3\\66"))
+    assert refusal_of([path]).reason is Reason.NO_GEOMETRY
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -221,6 +235,30 @@ def test_a_damaged_code_stream_is_undecodable(head_files: Files) -> None:
     start = content.index(b"\xff\x4f\xff\x51")
     content[start : start + 60] = b"\0" * 60
     paths[7].write_bytes(bytes(content))
+    assert refusal_of(paths).reason is Reason.UNDECODABLE
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_code_stream_of_another_size_is_undecodable_at_once(head_files: Files) -> None:
+    """OpenJPEG works for minutes on what a damaged size promises."""
+    paths = head_files(compressed(JPEG2000Lossless))
+    content = bytearray(paths[7].read_bytes())
+    width = content.index(b"\xff\x4f\xff\x51") + 8
+    content[width : width + 4] = b"\x7f\xff\xff\xff"
+    paths[7].write_bytes(bytes(content))
+    refusal = refusal_of(paths)
+    assert refusal.reason is Reason.UNDECODABLE
+    assert "the code stream holds" in refusal.detail
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_decoder_that_panics_is_a_refusal_too(head_files: Files) -> None:
+    """pylibjpeg-rle is Rust: on segments too short it raises a PanicException, which is no Exception."""
+    paths = head_files(compressed(RLELossless))
+    dataset = pydicom.dcmread(paths[7])
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: len(frame) // 4 * 2]])
+    dataset.save_as(paths[7])
     assert refusal_of(paths).reason is Reason.UNDECODABLE
 
 
