@@ -75,21 +75,3 @@ def _waiting(received_at: str | None) -> str:
     minutes, seconds = divmod(max(0, seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def subtypes_text(subtypes: Mapping[str, float] | None) -> str:
-    """Return the likelier subtypes with their probabilities, or the likeliest one where none is likely."""
-    if not subtypes:
-        return ""
-    ordered = sorted(subtypes.items(), key=lambda each: -each[1])
-    shown = [each for each in ordered if each[1] >= _SHOWN_SUBTYPE] or ordered[:1]
-    return ", ".join(f"{name} {value:.2f}" for name, value in shown)
-
-
-def _waiting(received_at: str | None) -> str:
-    if not received_at:
-        return ""
-    seconds = int((datetime.now(UTC) - datetime.fromisoformat(received_at)).total_seconds())
-    minutes, seconds = divmod(max(0, seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
