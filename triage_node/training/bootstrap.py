@@ -16,7 +16,7 @@ from triage_node.training.estimates import CONFIDENCE, Estimate, unknown
 
 REPLICATES = 2000
 FEWEST_REPLICATES = 200
-LARGEST_EFFORT = 400_000_000
+LARGEST_EFFORT = 100_000_000
 """Cases drawn in all (replicates times cases): keeps a set of 750,000 slices to minutes."""
 LARGEST_CHUNK = 4_000_000
 """Weights held at a time, in numbers."""
@@ -46,7 +46,9 @@ class PatientDraws:
         self.cases, self.patients = len(patients), len(names)
         replicates = min(replicates, max(FEWEST_REPLICATES, LARGEST_EFFORT // self.cases))
         shares = np.full(self.patients, 1.0 / self.patients)
-        self.times_drawn = np.random.default_rng(seed).multinomial(self.patients, shares, size=replicates)
+        self.times_drawn = (
+            np.random.default_rng(seed).multinomial(self.patients, shares, size=replicates).astype(np.int32)
+        )
 
     def carriers(self, of_class: npt.NDArray[np.bool_]) -> int:
         """Count the patients that carry a class, (cases,)."""
