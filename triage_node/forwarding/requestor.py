@@ -16,6 +16,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AssociationSocket
 
 from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from triage_node.core.errors import Transient
@@ -44,6 +45,20 @@ class NothingAccepted(PeerUnreachable):
     def __init__(self, message: str, results: tuple[tuple[str, int], ...]) -> None:
         super().__init__(message)
         self.results = results
+
+
+class PromptSocket(AssociationSocket):
+    """Acknowledges at once what it reads.
+
+    DCMTK, and Orthanc with it, writes a PDU in two pieces and leaves Nagle's algorithm on, so that the second piece waits
+    for the acknowledgement of the first, which Linux delays by 40 ms: eleven objects took 550 ms instead of 100 ms.
+    """
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Return ``nr_bytes`` bytes, or fewer where the peer closed the connection."""
+        if self.socket is not None and hasattr(socket, "TCP_QUICKACK"):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return super().recv(nr_bytes)
 
 
 @dataclass(frozen=True)
@@ -143,3 +158,4 @@ class Requestor:
         if wrapped is not None and wrapped.socket is not None:
             wrapped.socket.settimeout(self.dimse_timeout_s)
             wrapped.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wrapped.__class__ = PromptSocket  # in place: the state machine already knows this one as connected

@@ -54,7 +54,7 @@ class AssociationLost(PeerUnreachable):
 
 
 class StorageScu:
-    """``core.ports.Sender`` with C-STORE.
+    """C-STORE, and C-ECHO to see whether it could be.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class StorageScu:
         """Send all objects; one outcome an object, in order. An unreachable peer is TRY_AGAIN for all."""
         outcomes = list(self.send_files(peer, [each.path for each in objects]))
         return [
-            SendOutcome(each.sop_instance_uid, outcome.action, outcome.status_code, outcome.detail)
+            SendOutcome(each.sop_instance_uid, outcome.action, outcome.status_code, outcome.detail, outcome.answered)
             for each, outcome in zip(objects, outcomes, strict=True)
         ]
 
@@ -131,7 +131,7 @@ class StorageScu:
                             sent += 1
                             yield outcome
                 except AssociationLost as lost:
-                    yield SendOutcome(run[sent].sop_instance_uid, Action.TRY_AGAIN, None, str(lost))
+                    yield SendOutcome(run[sent].sop_instance_uid, Action.TRY_AGAIN, None, str(lost), answered=False)
                     sent += 1
         except NothingAccepted as nothing:
             for instance in run[sent:]:
@@ -139,7 +139,7 @@ class StorageScu:
         except PeerUnreachable as unreachable:
             _log.warning("peer_unreachable", peer=str(peer), detail=str(unreachable))
             for instance in run[sent:]:
-                yield SendOutcome(instance.sop_instance_uid, Action.TRY_AGAIN, None, str(unreachable))
+                yield SendOutcome(instance.sop_instance_uid, Action.TRY_AGAIN, None, str(unreachable), answered=False)
 
     def _sent(self, peer: PeerAddress, association: Association, instance: OutgoingInstance) -> SendOutcome:
         """Send one instance.
@@ -173,7 +173,7 @@ def _read(path: Path) -> OutgoingInstance | SendOutcome:
     try:
         return OutgoingInstance.read(path)
     except NotSendable as reason:
-        return SendOutcome("", Action.GIVE_UP, None, str(reason))
+        return SendOutcome("", Action.GIVE_UP, None, str(reason), answered=False)
 
 
 def _answered(peer: PeerAddress, instance: OutgoingInstance, status: Dataset) -> SendOutcome:

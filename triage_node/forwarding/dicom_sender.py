@@ -1,0 +1,32 @@
+"""Destinations of kind dicom: ``core.ports.Sender`` over C-STORE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from triage_node.core.destination import Destination
+from triage_node.core.ports import EvidenceObject, SendOutcome
+from triage_node.forwarding.storage_scu import StorageScu
+
+
+@dataclass(frozen=True)
+class DicomSender:
+    """Sends with the Storage SCU."""
+
+    scu: StorageScu
+
+    def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
+        """Send all over one association; see ``StorageScu.send``."""
+        return self.scu.send(destination.peer, objects)
+
+    def verify(self, destination: Destination) -> str:
+        """Verify with C-ECHO.
+
+        Raises
+        ------
+        PeerUnreachable
+            No association, no answer, or another status than Success.
+        """
+        self.scu.echo(destination.peer)
+        return "answers C-ECHO"
