@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/triage-node demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check triage_node tests migrations

@@ -17,6 +17,8 @@ from hospital.waiting import wait_until
 from triage_node.core.identifiers import PeerAddress
 from triage_node.supervisor import free_port, redis_executable
 
+pytestmark = pytest.mark.xdist_group("production")
+
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -60,7 +60,8 @@ def run(data_dir: Path, *, stay: bool, http_port: int) -> int:
         supervisor.start()
         _send_all(console, supervisor, settings, data_dir / "studies")
         rows = _watched(console, supervisor, settings)
-        complete = _checked(console, rows, pacs, data_dir, started)
+        with _ticking(console, "checking what arrived at the PACS"):
+            complete = _checked(console, rows, pacs, data_dir, started)
         if stay:
             _stay(console, supervisor, settings)
         return 0 if complete else 1
