@@ -18,7 +18,7 @@ from triage_node.phantom.dura import (
     tentorium_distance,
     tentorium_height,
 )
-from triage_node.phantom.geometry import FloatArray, blend
+from triage_node.phantom.geometry import FloatArray, blend, smoothly
 from triage_node.phantom.lesion_plan import Compartments
 from triage_node.phantom.shapes import Ellipsoid, Rod, Space, both_sides
 from triage_node.phantom.skull import Cavity, petrous_line_y
@@ -90,7 +90,7 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     np.maximum(
         fold, surface - (np.where(fissure < cavity.depth_mm, np.float32(7.0), np.float32(14.0)) + 3.0 * waver), out=fold
     )
-    sylvian = _sylvian_distance(m, y, z) + 0.3 * (fold - 2.5)
+    sylvian = smoothly(_sylvian_distance, (m, y, z), grid.pixel_mm, 2.0) + 0.3 * (fold - 2.5)
 
     hu = _matter(space, surface, fold, sylvian, below, waver, traits)
     csf = np.where(

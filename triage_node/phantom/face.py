@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triage_node.phantom.geometry import FloatArray, HeadGrid, blend
+from triage_node.phantom.geometry import FloatArray, HeadGrid, blend, smoothly
 from triage_node.phantom.shapes import Ellipsoid, Rod, Space, both_sides
 from triage_node.phantom.skull import MAGNUM_RADIUS_MM, MAGNUM_Y_MM, Cavity, petrous_line_y
 from triage_node.phantom.texture import Texture
@@ -74,9 +74,13 @@ class FaceTraits:
 
 def bone_thickness(grid: HeadGrid, traits: FaceTraits) -> FloatArray:
     """Thickness (mm) of the vault: thick in front and behind, thin at the temples."""
-    temple = np.exp(-np.square((grid.z + 8.0) / 26.0)) * np.square(np.minimum(np.abs(grid.x) / 66.0, 1.0))
-    ends = np.square(np.minimum(np.abs(grid.y) / 83.0, 1.0))
-    return np.asarray(traits.bone_mm * (1.0 - 0.5 * temple + 0.35 * ends), dtype=np.float32)
+
+    def thickness(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+        temple = np.exp(-np.square((z + 8.0) / 26.0)) * np.square(np.minimum(np.abs(x) / 66.0, 1.0))
+        ends = np.square(np.minimum(np.abs(y) / 83.0, 1.0))
+        return np.asarray(traits.bone_mm * (1.0 - 0.5 * temple + 0.35 * ends), dtype=np.float32)
+
+    return smoothly(thickness, (grid.x, grid.y, grid.z), grid.pixel_mm)
 
 
 def paint_face(grid: HeadGrid, cavity: Cavity, bone_mm: FloatArray, traits: FaceTraits, texture: Texture) -> FloatArray:
@@ -86,7 +90,7 @@ def paint_face(grid: HeadGrid, cavity: Cavity, bone_mm: FloatArray, traits: Face
     low = grid.box((-90.0, -125.0, -140.0), (90.0, 110.0, -4.0))
     skin = outer + traits.scalp_mm
     below = grid.part(low)
-    np.copyto(skin[low], _jowl_and_neck(below, skin[low]))
+    np.copyto(skin[low], smoothly(_jowl_and_neck, (below.x, below.y, below.z, skin[low]), grid.pixel_mm))
     _soft_tissue(hu, grid, skin, outer, traits, texture)
     cells = texture.read(grid, 3.2)
     face = Space.straight(below)
@@ -100,9 +104,9 @@ def paint_face(grid: HeadGrid, cavity: Cavity, bone_mm: FloatArray, traits: Face
     return hu
 
 
-def _jowl_and_neck(grid: HeadGrid, skin: FloatArray) -> FloatArray:
+def _jowl_and_neck(x: FloatArray, y: FloatArray, z: FloatArray, skin: FloatArray) -> FloatArray:
     """Depth (mm) below the skin of the lower half of the head."""
-    m, y, z = np.abs(grid.x), grid.y, grid.z
+    m = np.abs(x)
     face = Ellipsoid((0.0, -40.0, -62.0), (66.0, 60.0, 74.0)).depth(m, y, z) * 0.95
     face = np.minimum(face, 6.0 - (z + 10.0) * 0.7)
     neck = np.minimum(62.0 - np.sqrt(m * m + np.square(0.86 * (y - 24.0))), -36.0 - z)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,3 +155,46 @@ def blend(volume: FloatArray, amount: FloatArray, value_hu: FloatArray | float) 
     change = np.subtract(value_hu, volume, dtype=np.float32)
     change *= amount
     volume += change
+
+
+def thin_count(count: int, step: int) -> int:
+    """How many samples, one at every ``step``-th pixel, are needed to interpolate ``count`` pixels."""
+    return -(-count // step) + 1 if step > 1 else count
+
+
+def spread(coarse: FloatArray, step: int, shape: tuple[int, ...]) -> FloatArray:
+    """Interpolate a field known at every ``step``-th row and column to all of them, linearly."""
+    if step == 1:
+        return np.asarray(coarse, dtype=np.float32)
+    slices, rows, columns = shape
+    weight = np.arange(step, dtype=np.float32) / np.float32(step)
+    wide = np.empty((slices, coarse.shape[1], (coarse.shape[2] - 1) * step), dtype=np.float32)
+    change = np.diff(coarse, axis=2)
+    for place, share in enumerate(weight):
+        wide[:, :, place::step] = coarse[:, :, :-1] + share * change
+    wide = wide[:, :, :columns]
+    change = np.diff(wide, axis=1)[:, :, None, :] * weight[:, None]
+    change += wide[:, :-1, None, :]
+    return np.asarray(change.reshape(slices, -1, columns)[:, :rows], dtype=np.float32)
+
+
+def smoothly(
+    function: Callable[..., FloatArray], coordinates: Sequence[FloatArray], pixel_mm: float, step_mm: float = 2.8
+) -> FloatArray:
+    """Evaluate a smooth function of coordinates at every few pixels and interpolate between.
+
+    A sphere of 70 mm read every 2.8 mm is off by 0.02 mm, for a tenth of the work.
+
+    Parameters
+    ----------
+    function
+        Takes arrays of one shape (slices, rows, columns) and gives one of that shape.
+    coordinates : (slices, rows, columns) each
+    """
+    step = max(1, int(step_mm / pixel_mm))
+    shape = coordinates[0].shape
+    if step == 1 or 0 in shape:
+        return function(*coordinates)
+    missing = [(0, thin_count(n, step) - len(range(0, n, step))) for n in shape[1:]]
+    thin = [np.pad(each[:, ::step, ::step], ((0, 0), *missing), mode="edge") for each in coordinates]
+    return spread(function(*thin), step, shape)

@@ -5,6 +5,7 @@ In: a seed and wishes. Out: a volume in HU, a bit field of masks and what was dr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from triage_node.phantom import artefacts, mimics
 from triage_node.phantom.brain import paint_brain
 from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
 from triage_node.phantom.face import bone_thickness, paint_face
-from triage_node.phantom.geometry import FloatArray, HeadGrid, blend
+from triage_node.phantom.geometry import FloatArray, HeadGrid, Point, blend, smoothly
 from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
 from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
@@ -175,10 +176,13 @@ def _bent(grid: HeadGrid, plans: list[LesionPlan], age: int, texture: Texture) -
         if plan.volume_ml < 4:
             continue
         push = min(0.13 * plan.volume_ml * room, 11.0)
-        cx, cy, cz = plan.center_mm
-        away2 = np.square((grid.y - cy) / 60) + np.square((grid.z - cz) / 45)
-        fade = np.exp(-away2) / (1.0 + np.square((grid.x - 0.6 * cx) / 55.0))
-        x += np.float32(np.sign(cx) * push) * fade
+
+        def fade(at_x: FloatArray, at_y: FloatArray, at_z: FloatArray, center: Point = plan.center_mm) -> FloatArray:
+            away2 = np.square((at_y - center[1]) / 60) + np.square((at_z - center[2]) / 45)
+            return np.asarray(np.exp(-away2) / (1.0 + np.square((at_x - 0.6 * center[0]) / 55.0)), dtype=np.float32)
+
+        side = math.copysign(push, plan.center_mm[0])
+        x += np.float32(side) * smoothly(fade, (grid.x, grid.y, grid.z), grid.pixel_mm)
         pushed += push
     return Space(grid, x, y, z, 5.0 + pushed)
 

@@ -129,7 +129,7 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
         radius = ball_radius_mm(volume_ml)
         dry = (where.csf < 0.2) & (where.ventricle < 0.2)
         return [
-            dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(6.0 + radius * 0.6, 22.0)),
+            dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(radius * 0.9, 22.0)),
             dry & (depth > 6.0),
         ]
     if kind == "SAH":

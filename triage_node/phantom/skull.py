@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from triage_node.phantom.geometry import FloatArray, HeadGrid
+from triage_node.phantom.geometry import FloatArray, HeadGrid, smoothly
 
 HALF_WIDTH_MM, HALF_LENGTH_MM, HEIGHT_MM, LOWER_HEIGHT_MM = 66.0, 83.0, 72.0, 125.0
 MAGNUM_Y_MM, MAGNUM_RADIUS_MM = 34.0, 15.0
@@ -86,13 +86,13 @@ def _behind(m: FloatArray, y: FloatArray) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(-64.0 + 0.010 * (m**2 + (y - 36.0) ** 2), clivus), dtype=np.float32)
 
 
-def _dome_depth(grid: HeadGrid, bulge_mm: FloatArray) -> FloatArray:
+def _dome_depth(x: FloatArray, y: FloatArray, z: FloatArray, bulge_mm: FloatArray) -> FloatArray:
     """Depth (mm, positive inside) below the vault: an egg, widest behind the middle."""
-    back = grid.y * np.float32(1 / HALF_LENGTH_MM)
+    back = y * np.float32(1 / HALF_LENGTH_MM)
     front = np.minimum(back, 0.0)
     half_width = HALF_WIDTH_MM * (1.0 + 0.09 * back - 0.10 * front * front)
-    half_height = np.where(grid.z > 0, np.float32(HEIGHT_MM), np.float32(LOWER_HEIGHT_MM))
-    uu, vv, ww = np.square(grid.x / half_width), back * back, np.square(grid.z / half_height)
+    half_height = np.where(z > 0, np.float32(HEIGHT_MM), np.float32(LOWER_HEIGHT_MM))
+    uu, vv, ww = np.square(x / half_width), back * back, np.square(z / half_height)
     f = np.sqrt(uu + vv + ww - np.float32(0.10) * (uu * vv) + np.float32(1e-6))
     gradient = np.sqrt(uu / np.square(half_width) + vv * np.float32(HALF_LENGTH_MM**-2) + ww / np.square(half_height))
     return np.asarray((1.0 - f) * f / np.maximum(gradient, f * np.float32(1 / 90.0)) + bulge_mm, dtype=np.float32)
@@ -100,7 +100,7 @@ def _dome_depth(grid: HeadGrid, bulge_mm: FloatArray) -> FloatArray:
 
 def cavity(grid: HeadGrid, bulge_mm: FloatArray) -> Cavity:
     """Find the cranial cavity of a head; ``bulge_mm`` moves its walls outward where positive."""
-    dome = _dome_depth(grid, bulge_mm)
+    dome = smoothly(_dome_depth, (grid.x, grid.y, grid.z, bulge_mm), grid.pixel_mm)
     base, cosine = _base_maps()
     column = np.clip(grid.x + (_MAP_HALF[0] + 0.5) + 0.8 * bulge_mm, 0, 2 * _MAP_HALF[0]).astype(np.int32)
     row = np.clip(grid.y + (_MAP_HALF[1] + 0.5) - 1.2 * bulge_mm, 0, 2 * _MAP_HALF[1]).astype(np.int32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from triage_node.phantom.geometry import Box, FloatArray, HeadGrid
+from triage_node.phantom.geometry import Box, FloatArray, HeadGrid, spread, thin_count
 
 _CELLS = 56
 _SMOOTH_CELLS = 2.2
@@ -40,7 +40,7 @@ class Texture:
         if 0 in part.shape:
             return np.zeros(part.shape, dtype=np.float32)
         matrix = part.matrix[::-1] / cell_mm * np.array([1, step, step])
-        shape = (part.shape[0], *(-(-(count - 1) // step) + 1 for count in part.shape[1:]))
+        shape = (part.shape[0], *(thin_count(count, step) for count in part.shape[1:]))
         coarse = ndimage.affine_transform(
             self._cube, matrix, part.origin[::-1] / cell_mm + offset, output_shape=shape, order=1, mode="grid-wrap"
         )
@@ -52,8 +52,10 @@ class Texture:
         The sheets are the zero crossings of a field that hardly changes along the radius: sulci between gyri.
         """
         step = max(1, int(_READ_STEP_MM / grid.pixel_mm))
-        last = [-(-(count - 1) // step) * step + 1 for count in grid.shape[1:]]
-        s, r, c = np.ogrid[0 : grid.shape[0], 0 : last[0] : step, 0 : last[1] : step]
+        s, r, c = np.ogrid[
+            tuple(slice(count) for count in (grid.shape[0], *(thin_count(n, step) for n in grid.shape[1:])))
+        ]
+        r, c = r * step, c * step
         m, o = grid.matrix, grid.origin
         x, y, z = ((m[row, 0] * s + m[row, 1] * r + m[row, 2] * c + o[row]).astype(np.float32) for row in range(3))
         radius = np.sqrt(x * x + 0.64 * y * y + z * z)
@@ -63,21 +65,3 @@ class Texture:
         at = [axis * stretch + shift for axis, shift in zip((z, y, x), offset, strict=True)]
         coarse = ndimage.map_coordinates(self._sheets, at, order=1, mode="grid-wrap", output=np.float32)
         return spread(np.abs(coarse) / stretch, step, grid.shape)
-
-
-def spread(coarse: FloatArray, step: int, shape: tuple[int, ...]) -> FloatArray:
-    """Interpolate a field known at every ``step``-th row and column to all of them, linearly."""
-    field = np.asarray(coarse, dtype=np.float32)
-    if step == 1:
-        return field
-    for axis in (2, 1):
-        place = np.arange(shape[axis], dtype=np.float32) / np.float32(step)
-        below = np.minimum(place.astype(np.intp), max(field.shape[axis] - 2, 0))
-        weight = (place - below).reshape((-1, 1) if axis == 1 else (-1,))
-        lower = np.take(field, below, axis=axis)
-        upper = np.take(field, np.minimum(below + 1, field.shape[axis] - 1), axis=axis)
-        upper -= lower
-        upper *= weight
-        lower += upper
-        field = lower
-    return field

@@ -41,7 +41,7 @@ def drawn_scan(
     kernel = str(rng.choice(["soft", "standard", "sharp"], p=[0.35, 0.58, 0.07]))
     spacing = spacing if slice_spacing_mm is None else slice_spacing_mm
     tilt = tilt if tilt_deg is None else tilt_deg
-    build = 1.0 if patient.sex == "M" else 0.965
+    build = 1.02 if patient.sex == "M" else 0.985
     x, y, z = (float(each) for each in np.clip(rng.normal(build, [0.035, 0.04, 0.035]), 0.86, 1.1))
     # the technician tilts the gantry toward the orbitomeatal line, so tilt and pitch cancel in part
     pose = Pose(float(rng.normal(0, 5)), float(rng.normal(0, 2.5)), float(rng.normal(0, 6)) + 0.7 * tilt, (x, y, z))
@@ -49,14 +49,14 @@ def drawn_scan(
     step = spacing / math.cos(math.radians(tilt))
     slices = max(int((80.0 * z + float(rng.uniform(0, 9)) - first) / step) + 1, 12)
     center = (float(rng.normal(0, 5)), float(rng.normal(-4, 6)))
-    field_mm = float(np.clip(rng.normal(236, 11), 218, 260))
+    field_mm = float(np.clip(rng.normal(232, 10), 214, 256))
     return Scan(slices, size, field_mm / size, spacing, spacing, tilt, first, center), pose, kernel
 
 
 def drawn_face(rng: np.random.Generator) -> FaceTraits:
     """Draw bone, scalp, sinuses and fat."""
     return FaceTraits(
-        bone_mm=float(rng.uniform(5.0, 8.5)),
+        bone_mm=float(rng.uniform(4.0, 7.4)),
         scalp_mm=float(rng.uniform(3.5, 7.5)),
         compact_hu=float(rng.uniform(1250, 1750)),
         diploe_hu=float(rng.uniform(450, 950)),
