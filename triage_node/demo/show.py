@@ -125,11 +125,13 @@ def _send_all(console: Console, supervisor: Supervisor, settings: Settings, fold
         written = list(write_all(folder, processes=max(1, (os.cpu_count() or 2) - 1)))
     with _ticking(console, "waiting until every process of the node is alive"):
         wait_until_alive(supervisor, settings)
-    for study, path in written:
-        files = sorted(path.glob("*.dcm"))
-        outcomes = list(scu.send_files(node, files))
-        taken = sum(outcome.status_code == 0 for outcome in outcomes)
-        console.print(f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances", highlight=False)
+    with _ticking(console, "sending them, each over an association of its own"):
+        for study, path in written:
+            files = sorted(path.glob("*.dcm"))
+            outcomes = list(scu.send_files(node, files))
+            taken = sum(outcome.status_code == 0 for outcome in outcomes)
+            told = f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances"
+            console.print(told, highlight=False)
 
 
 def wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
