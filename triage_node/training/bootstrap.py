@@ -118,6 +118,9 @@ def bootstrap_estimate(
         return unknown(0, "no cases")
     order = np.argsort(clusters, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1)
+    if len(members) < FEWEST_PATIENTS:
+        method = f"no interval: there are {len(members)} patients only"
+        return Estimate(statistic(np.arange(cases)), np.nan, np.nan, cases, None, method)
     chance = np.random.default_rng(seed)
     draws = np.empty(replicates)
     for index in range(replicates):
