@@ -26,6 +26,8 @@ from triage_node.settings import Settings
 from triage_node.supervisor import Supervisor, free_port
 
 STUDY_LIMIT_S = 60.0
+_SHORTEST_HEAD_MM = 130.0
+"""No phantom is lower, so that every head has enough slices; it is also enough to close without the quiet period."""
 _KINDS = (("CPH",), ("SDH",), ("SAH",), ("EDH",), ("CPH", "IVH"))
 
 
@@ -88,7 +90,7 @@ def _written(folder: Path, number: int, slices: int) -> Sequence[Path]:
     from triage_node.phantom.dicom_series import write_series
 
     seed = 9000 + number
-    head = make_head(seed, kinds=_KINDS[number % len(_KINDS)], slice_spacing_mm=160.0 / (slices + 4))
+    head = make_head(seed, kinds=_KINDS[number % len(_KINDS)], slice_spacing_mm=_SHORTEST_HEAD_MM / slices)
     paths = write_series(
         head, folder, seed=seed, patient_name="Bench", patient_id=f"BENCH-{number}", accession_number=f"B{number}"
     )
