@@ -108,7 +108,7 @@ def _postgresql_engine(new_postgresql_database: Callable[[], str], migrations_fo
 def postgresql_engine(_postgresql_engine: Engine) -> Engine:
     """A migrated PostgreSQL database without rows."""
     with _postgresql_engine.begin() as connection:
-        for table in ("studies", "associations", "quarantine", "processes"):
+        for table in ("studies", "associations", "quarantine", "processes", "breakers"):
             connection.execute(text(f"DELETE FROM {table}"))  # the rest goes with them, faster than TRUNCATE
     return _postgresql_engine
 

@@ -76,13 +76,13 @@ def _weights(settings: Settings) -> Iterator[Check]:
 
 
 def _destinations(settings: Settings) -> Iterator[Check]:
-    if not settings.pacs:
+    if not settings.every_destination:
         yield _line("warning", "destinations", "none: evidence is written but sent to nobody (--pacs AET@HOST:PORT)")
-    scu = wiring.storage_scu(settings)
-    for peer in settings.destinations:
+    senders = wiring.senders(settings)
+    for destination in settings.every_destination:
         try:
-            scu.echo(peer)
+            answer = senders[destination.kind].verify(destination)
         except TriageError as error:
-            yield _line("failed", "destinations", f"{peer}: {error}")
+            yield _line("failed", "destinations", f"{destination}: {error}")
         else:
-            yield _line("ok", "destinations", f"{peer} answers C-ECHO")
+            yield _line("ok", "destinations", f"{destination} {answer}")

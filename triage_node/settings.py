@@ -7,14 +7,17 @@ command-line flag. ``deploy/triage_node.toml`` explains each one to operators an
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from triage_node.core.destination import Destination, checked_names
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.identifiers import PeerAddress, checked_ae_title
 
@@ -22,6 +25,7 @@ PREFIX = "TRIAGE_"
 FILE_VARIABLE = "TRIAGE_SETTINGS_FILE"
 Port = Annotated[int, Field(ge=0, le=65535)]
 NameList = Annotated[tuple[str, ...], NoDecode]
+Destinations = Annotated[tuple[Destination, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -83,12 +87,22 @@ class Settings(BaseSettings):
     lease_s: float = Field(120.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
 
     # forwarding
-    pacs: NameList = Field((), description="Where evidence goes: AET@HOST:PORT, several with commas.")
+    pacs: NameList = Field((), description="DICOM peers that get all evidence: AET@HOST:PORT, several with commas.")
+    destinations: Destinations = Field(
+        (),
+        description="Further destinations, each a [[destinations]] table as below; as a variable, a JSON array of them.",
+    )
     retry_first_s: float = Field(2.0, gt=0, description="First wait before a delivery is tried again, s; it doubles.")
     retry_longest_s: float = Field(300.0, gt=0, description="Longest wait between two attempts, s.")
     give_up_after_s: float = Field(259_200.0, gt=0, description="A delivery is given up after this, s (three days).")
     dimse_timeout_s: float = Field(30.0, gt=0, description="Longest wait for a peer's answer, s.")
     connect_timeout_s: float = Field(5.0, gt=0, description="Longest wait for a peer to accept a connection, s.")
+    breaker_failures: int = Field(
+        3, ge=1, description="After so many failures in a row a destination is left alone for a growing time."
+    )
+    commitment_wait_s: float = Field(
+        3600.0, gt=0, description="Storage commitment that is not reported within this is asked for again, s."
+    )
     courier_threads: int = Field(8, ge=2, le=64, description="Destinations served at once by one courier.")
 
     # web and logs
@@ -105,6 +119,22 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("destinations", mode="before")
+    @classmethod
+    def _tables(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value) if value.strip() else ()
+            except ValueError as error:
+                raise ValueError(f"not a JSON array: {error}") from None
+        if isinstance(value, Mapping) or not isinstance(value, Sequence) or isinstance(value, str):
+            raise ValueError("a list of tables: write [[destinations]], with two brackets")
+        try:
+            tables = [each if isinstance(each, Destination) else Destination.from_table(_table(each)) for each in value]
+            return checked_names(tables)
+        except ConfigurationRejected as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("database_url", "redis_url", "weights_dir", "release", mode="before")
     @classmethod
@@ -155,9 +185,10 @@ class Settings(BaseSettings):
         return self.data_dir / "evidence"
 
     @property
-    def destinations(self) -> tuple[PeerAddress, ...]:
-        """The peers that evidence goes to."""
-        return tuple(PeerAddress.parse(text) for text in self.pacs)
+    def every_destination(self) -> tuple[Destination, ...]:
+        """Where evidence goes: the peers of ``pacs``, then the tables of ``destinations``."""
+        peers = (Destination.of_peer(PeerAddress.parse(text)) for text in self.pacs)
+        return checked_names([*peers, *self.destinations])
 
     def environment(self) -> dict[str, str]:
         """Return the variables that give a child process these very settings."""
@@ -166,12 +197,20 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, tuple):
+            if name == "destinations":
+                value = json.dumps([each.as_table() for each in value])
+            elif isinstance(value, tuple):
                 value = ",".join(value)
             elif isinstance(value, Path):
                 value = value.resolve()
             values[PREFIX + name.upper()] = str(value)
         return values
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationRejected(f"a destination is a table with name, kind and address, not {value!r}")
+    return value
 
 
 def load(file: Path | None = None, **flags: Any) -> Settings:

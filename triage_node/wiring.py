@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triage_node import logs
+from triage_node.core.destination import DestinationKind
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.series import EligibilityLimits
 from triage_node.settings import Settings
@@ -24,6 +25,7 @@ from triage_node.settings import Settings
 if TYPE_CHECKING:
     from triage_node.assembly.volume_reader import PixelVolumeReader
     from triage_node.cascade.runner import Cascade
+    from triage_node.core.ports import Sender
     from triage_node.forwarding.storage_scu import StorageScu
     from triage_node.pipeline.heart import Heart
     from triage_node.pipeline.steps import Bell, PathRules, StudyPath
@@ -76,6 +78,7 @@ def limits(settings: Settings) -> EligibilityLimits:
 
 def path_rules(settings: Settings) -> PathRules:
     """Return the numbers of the path."""
+    from triage_node.core.circuit_breaker import BreakerRules
     from triage_node.pipeline.steps import PathRules
 
     return PathRules(
@@ -87,7 +90,9 @@ def path_rules(settings: Settings) -> PathRules:
         give_up_after_s=settings.give_up_after_s,
         read_all_series=settings.read_all_series,
         limits=limits(settings),
-        destinations=settings.destinations,
+        destinations=settings.every_destination,
+        breaker=BreakerRules(settings.breaker_failures, settings.retry_first_s, settings.retry_longest_s),
+        commitment_wait_s=settings.commitment_wait_s,
     )
 
 
@@ -136,6 +141,13 @@ def storage_scu(settings: Settings) -> StorageScu:
         connect_timeout_s=settings.connect_timeout_s,
         dimse_timeout_s=settings.dimse_timeout_s,
     )
+
+
+def senders(settings: Settings) -> Mapping[DestinationKind, Sender]:
+    """Return one sender for each kind of destination."""
+    from triage_node.forwarding.dicom_sender import DicomSender
+
+    return {DestinationKind.DICOM: DicomSender(storage_scu(settings))}
 
 
 def read_folder(settings: Settings, folder: Path) -> list[dict[str, Any]]:
@@ -245,14 +257,17 @@ def run_worker(settings: Settings, supervisor: int | None = None) -> None:
 def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     """Run a courier until SIGTERM: it forwards evidence, closes quiet series and rings for due work."""
     logs.configure("courier", settings.log_level, settings.log_format)
-    from triage_node.pipeline.steps import ForwardingPath
+    from triage_node.pipeline.lanes import Lanes, lane_width
+    from triage_node.pipeline.outbox import ForwardingPath
     from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_forwarding, make_app
 
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
-    add_forwarding(app, ForwardingPath(path, storage_scu(settings)).forward, path.close_ready, path.ring_due)
-    threads = settings.courier_threads
-    detail = {"destinations": ", ".join(settings.pacs) or "none"}
+    names = [each.name for each in settings.every_destination]
+    threads = max(settings.courier_threads, len(names) + 2)  # every destination its lane, and housekeeping beside them
+    forwarding = ForwardingPath(path, senders(settings), lanes=Lanes(lane_width(threads, len(names))))
+    add_forwarding(app, forwarding.forward, path.close_ready, path.ring_due)
+    detail = {"destinations": ", ".join(names) or "none"}
     queues = [FORWARD, HOUSEKEEPING]
     _run_celery(app, settings, "courier", supervisor, detail, queues=queues, pool="threads", concurrency=threads)
 

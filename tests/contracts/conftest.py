@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.identifiers import PeerAddress
@@ -25,8 +26,8 @@ from triage_node.core.ports import (
 from triage_node.worklist.repository import SqlStudyRepository
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-PACS = PeerAddress("PACS", "127.0.0.1", 11113)
-ARCHIVE = PeerAddress("ARCHIVE", "::1", 104)
+PACS = Destination.of_peer(PeerAddress("PACS", "127.0.0.1", 11113))
+ARCHIVE = Destination.of_peer(PeerAddress("ARCHIVE", "::1", 104))
 
 
 def at(seconds: float) -> datetime:
@@ -137,7 +138,7 @@ class Site:
         return series_id
 
     def evidenced(
-        self, study: int = 1, series: int = 1, *, destinations: Sequence[PeerAddress] = (PACS,), **values: Any
+        self, study: int = 1, series: int = 1, *, destinations: Sequence[Destination] = (PACS,), **values: Any
     ) -> int:
         series_id = self.classified(study, series, **values)
         self.repository.save_evidence(series_id, 1, evidence(study, series=series), destinations, at(13))
@@ -153,7 +154,7 @@ class Site:
         study: int = 1,
         action: Action = Action.DONE,
         *,
-        destination: PeerAddress = PACS,
+        destination: Destination = PACS,
         seconds: float = 14,
         again: float | None = None,
     ) -> int:

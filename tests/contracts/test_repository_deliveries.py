@@ -22,7 +22,7 @@ def test_a_batch_holds_what_one_study_has_due_at_one_destination(repository: Stu
     )
     batch = repository.claim_deliveries(study_id, str(site.archive), now=site.at(13), lease_s=60)
     assert batch is not None
-    assert (batch.destination, batch.attempts, batch.due_since) == (site.archive, 0, site.at(13))
+    assert (batch.destination, batch.attempts, batch.due_since) == (site.archive.name, 0, site.at(13))
     assert [each for _, each in batch.objects] == site.evidence(1)
 
 

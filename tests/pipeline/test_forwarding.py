@@ -6,10 +6,11 @@ from datetime import datetime
 
 from fakes.site import PACS, STUDY, Site
 
+from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.identifiers import PeerAddress
 
-ARCHIVE = PeerAddress("ARCHIVE", "127.0.0.1", 104)
+ARCHIVE = Destination.of_peer(PeerAddress("ARCHIVE", "127.0.0.1", 104))
 
 
 def _deliveries(site: Site) -> list[dict[str, object]]:

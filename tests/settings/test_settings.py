@@ -27,7 +27,9 @@ def test_flag_overrides_environment_overrides_file(tmp_path: Path, monkeypatch: 
 def test_unknown_key_in_file_names_the_nearest(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text("dicom_prot = 104\n")
-    with pytest.raises(ConfigurationRejected, match=r"node\.toml: unknown setting 'dicom_prot'; did you mean dicom_port\?"):
+    with pytest.raises(
+        ConfigurationRejected, match=r"node\.toml: unknown setting 'dicom_prot'; did you mean dicom_port\?"
+    ):
         settings.load(file)
 
 
@@ -39,7 +41,13 @@ def test_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("dicom_port", 70000), ("pacs", "nonsense"), ("ae_title", "SEVENTEEN_LETTERS"), ("quiet_period_s", -1), ("device", "tpu")],
+    [
+        ("dicom_port", 70000),
+        ("pacs", "nonsense"),
+        ("ae_title", "SEVENTEEN_LETTERS"),
+        ("quiet_period_s", -1),
+        ("device", "tpu"),
+    ],
 )
 def test_wrong_value_names_the_setting(name: str, value: object) -> None:
     with pytest.raises(ConfigurationRejected, match=name):
@@ -58,13 +66,15 @@ def test_file_that_is_not_toml_or_not_there_is_named(tmp_path: Path) -> None:
 def test_lists_come_with_commas_and_as_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "node.toml"
     file.write_text('pacs = ["ONE@h:1", "TWO@h:2"]\n')
-    assert [peer.ae_title for peer in settings.load(file).destinations] == ["ONE", "TWO"]
+    assert [each.name for each in settings.load(file).every_destination] == ["ONE@h:1", "TWO@h:2"]
     monkeypatch.setenv("TRIAGE_PACS", "THREE@h:3, FOUR@h:4")
-    assert [peer.ae_title for peer in settings.load(file).destinations] == ["THREE", "FOUR"]
+    assert [each.name for each in settings.load(file).every_destination] == ["THREE@h:3", "FOUR@h:4"]
 
 
 def test_a_child_process_gets_the_very_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    parent = settings.load(data_dir=tmp_path, pacs=("A@h:1", "B@h:2"), read_all_series=True, peers=("CT1",), torch_threads=2)
+    parent = settings.load(
+        data_dir=tmp_path, pacs=("A@h:1", "B@h:2"), read_all_series=True, peers=("CT1",), torch_threads=2
+    )
     for name, value in parent.environment().items():
         monkeypatch.setenv(name, value)
     assert settings.load() == parent
@@ -80,7 +90,9 @@ def test_deployed_file_shows_every_setting_with_its_default() -> None:
             assert value.endswith("# not set by default")
             continue
         written = tomllib.loads(f"value = {value}")["value"]
-        assert written == (list(default) if isinstance(default, tuple) else str(default) if isinstance(default, Path) else default)
+        assert written == (
+            list(default) if isinstance(default, tuple) else str(default) if isinstance(default, Path) else default
+        )
 
 
 def test_deployed_file_explains_every_setting() -> None:

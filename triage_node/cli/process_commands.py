@@ -44,7 +44,8 @@ def up(
     say = sys.stdout.write
     say(f"triage_node {wiring.version()}: {settings.ae_title} on port {settings.dicom_port}, ")
     say(f"health page http://{settings.http_host}:{settings.http_port}/, data in {settings.data_dir.resolve()}\n")
-    say(f"evidence goes to {', '.join(settings.pacs) or 'nobody: no destination is set (--pacs AET@HOST:PORT)'}\n")
+    names = ", ".join(each.name for each in settings.every_destination)
+    say(f"evidence goes to {names or 'nobody: no destination is set (--pacs AET@HOST:PORT)'}\n")
     if not settings.peers:
         say("no peers are set: every calling AE title is accepted from loopback addresses, and nobody from elsewhere\n")
     say("research use only, not for diagnostic use\n")

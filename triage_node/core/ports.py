@@ -14,9 +14,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from triage_node.core.circuit_breaker import BreakerRules
+from triage_node.core.commitment import CommitmentResult, InstanceReference
+from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.finding import Finding
-from triage_node.core.identifiers import PeerAddress
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.reason import Refusal
 from triage_node.core.study_state import DeliveryState, State
@@ -203,19 +205,65 @@ class EvidenceWriter(Protocol):
 
 @dataclass(frozen=True)
 class SendOutcome:
-    """What became of one object at one destination."""
+    """What became of one object at one destination.
+
+    ``answered`` is False where the destination said nothing of the object: no connection, silence, an abort. Only that
+    counts for the circuit breaker.
+    """
 
     sop_instance_uid: str
     action: Action
     status_code: int | None
     detail: str
+    answered: bool = True
 
 
 class Sender(Protocol):
-    """C-STORE to one peer."""
+    """The way to destinations of one kind."""
 
-    def send(self, peer: PeerAddress, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
-        """Send all over one association; one outcome an object, in order. An unreachable peer is TRY_AGAIN for all."""
+    def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
+        """Send all, over one association or request where that can be; one outcome an object, in order.
+
+        Never raises for what a destination or the network does: one that cannot be reached is TRY_AGAIN for all, with
+        ``answered`` False.
+        """
+        ...
+
+    def verify(self, destination: Destination) -> str:
+        """Try the destination without sending anything, and return what it answered; raises ``Transient`` otherwise."""
+        ...
+
+
+@dataclass(frozen=True)
+class CommitmentOrder:
+    """Instances that one destination is asked to commit to, under a transaction UID that is noted already."""
+
+    transaction_uid: str
+    references: tuple[InstanceReference, ...]
+
+
+@dataclass(frozen=True)
+class CommitmentAnswer:
+    """What came of a request for commitment.
+
+    Attributes
+    ----------
+    action
+        DONE: the archive took the request. TRY_AGAIN: it did not answer. GIVE_UP: it does not offer the service.
+    result
+        Its report, where it came over the same association; else it comes later over one of its own.
+    """
+
+    action: Action
+    detail: str
+    result: CommitmentResult | None = None
+
+
+class CommitmentRequester(Protocol):
+    """Storage Commitment SCU."""
+
+    def request(self, destination: Destination, order: CommitmentOrder) -> CommitmentAnswer:
+        """Ask an archive to commit to what it was sent. Never raises for what the archive or the network does."""
         ...
 
 
@@ -275,7 +323,8 @@ class Candidate:
 class DeliveryBatch:
     """Deliveries of one study that became due together at one destination, claimed under a lease."""
 
-    destination: PeerAddress
+    destination: str
+    """Its name."""
     objects: tuple[tuple[int, EvidenceObject], ...]
     """(delivery id, object)."""
     attempts: int
@@ -380,10 +429,11 @@ class StudyRepository(Protocol):
         series_id: int,
         revision: int,
         objects: Sequence[EvidenceObject],
-        destinations: Sequence[PeerAddress],
+        destinations: Sequence[Destination],
         now: datetime,
     ) -> None:
-        """To EVIDENCED with one DUE delivery an object and destination; straight on to FORWARDED without destinations."""
+        """To EVIDENCED with one DUE delivery for each object and destination that ``core.destination.wants`` it; straight on
+        to FORWARDED where there is none. A destination that has evidence of an earlier revision counts as flagged."""
         ...
 
     def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:
@@ -396,13 +446,16 @@ class StudyRepository(Protocol):
 
     # forwarding
     def destinations_due(self, now: datetime) -> Sequence[tuple[int, str]]:
-        """Return (study_id, destination) with deliveries due and not under a lease."""
+        """Return (study_id, destination) with deliveries due and not under a lease, or a commitment to ask for.
+
+        None of a destination whose breaker is open or being probed, and one of a destination that is to be probed.
+        """
         ...
 
     def claim_deliveries(
         self, study_id: int, destination: str, *, now: datetime, lease_s: float
     ) -> DeliveryBatch | None:
-        """Claim what is due at this destination for this study; None where nothing is."""
+        """Claim what is due at this destination for this study; None where nothing is, or the breaker admits nobody."""
         ...
 
     def save_outcome(
@@ -414,6 +467,56 @@ class StudyRepository(Protocol):
 
     def save_outcomes(self, outcomes: Sequence[tuple[int, SendOutcome, datetime | None]], now: datetime) -> None:
         """``save_outcome`` for a whole batch at once: (delivery id, outcome, next_attempt_at) of each."""
+        ...
+
+    def note_answer(self, destination: str, now: datetime) -> bool:
+        """Close the breaker of a destination; True where it was open: then all that was put off is due now."""
+        ...
+
+    def note_silence(self, destination: str, now: datetime, rules: BreakerRules, detail: str) -> datetime | None:
+        """Count a failure of the transport; return until when the breaker is open, None where it is still closed."""
+        ...
+
+    def give_up_overdue(self, destination: str, *, due_before: datetime, now: datetime, detail: str) -> Sequence[int]:
+        """Give up what has been due since before then and is not under a lease; return the delivery ids.
+
+        Behind an open breaker most deliveries wait without an attempt of their own, and would wait for ever.
+        """
+        ...
+
+    def breakers(self, now: datetime) -> Sequence[Mapping[str, Any]]:
+        """Return the destinations that failed last time, with their breaker; JSON-ready."""
+        ...
+
+    def claim_commitments(
+        self, study_id: int, destination: str, *, now: datetime, ask_again_at: datetime
+    ) -> CommitmentOrder | None:
+        """Note a new transaction for what this destination has of this study and has not committed to; None: nothing."""
+        ...
+
+    def put_off_commitments(self, transaction_uid: str, again_at: datetime) -> None:
+        """Ask for what this transaction asked for again at that time: the destination could not be reached."""
+        ...
+
+    def give_up_commitments(
+        self, study_id: int, destination: str, *, sent_before: datetime, now: datetime
+    ) -> Sequence[int]:
+        """Ask no more for what was sent before then and never reported on; return the delivery ids."""
+        ...
+
+    def decline_commitments(self, transaction_uid: str, detail: str) -> None:
+        """Note that the destination does not offer storage commitment."""
+        ...
+
+    def save_commitment(
+        self, result: CommitmentResult, now: datetime, *, send_again_at: datetime, due_before: datetime
+    ) -> Sequence[int] | None:
+        """Note a report. What was not kept is due again (given up where it was due before ``due_before``), unless the reason
+        is a lasting one. Returns the ids of the deliveries that are not kept; None: no such transaction waits."""
+        ...
+
+    def kept_instances(self, sop_instance_uids: Sequence[str]) -> Mapping[str, Sequence[tuple[str, Path]]]:
+        """Return the SOP class and file of every stored instance with one of these UIDs."""
         ...
 
     # reading

@@ -41,6 +41,7 @@ class Event(StrEnum):
     CHOOSE = "CHOOSE"
     FAIL = "FAIL"
     REPROCESS = "REPROCESS"
+    SEND_AGAIN = "SEND_AGAIN"
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = {
@@ -60,6 +61,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.EVIDENCED, Event.REPROCESS): State.CLOSED,
     (State.FORWARDED, Event.SLICE_ARRIVED): State.RECEIVING,
     (State.FORWARDED, Event.REPROCESS): State.CLOSED,
+    (State.FORWARDED, Event.SEND_AGAIN): State.EVIDENCED,
     (State.NOT_ANALYSED, Event.SLICE_ARRIVED): State.RECEIVING,
     (State.NOT_ANALYSED, Event.CHOOSE): State.CLOSED,
     (State.NOT_ANALYSED, Event.REPROCESS): State.CLOSED,
@@ -67,7 +69,8 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.FAILED, Event.FORWARD): State.FORWARDED,
     (State.FAILED, Event.REPROCESS): State.CLOSED,
 }
-"""Every change a series may make. FAILED to FORWARDED: the operator sent given-up deliveries again and they went."""
+"""Every change a series may make. FAILED to FORWARDED: the operator sent given-up deliveries again and they went. FORWARDED
+back to EVIDENCED: an archive did not commit to what it had accepted."""
 
 
 class IllegalTransition(Defect):
@@ -173,6 +176,7 @@ class DeliveryEvent(StrEnum):
     PUT_OFF = "PUT_OFF"
     GIVE_UP = "GIVE_UP"
     RETRY = "RETRY"
+    NOT_COMMITTED = "NOT_COMMITTED"
 
 
 DELIVERY_TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
@@ -181,6 +185,7 @@ DELIVERY_TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState
     (DeliveryState.DUE, DeliveryEvent.GIVE_UP): DeliveryState.GIVEN_UP,
     (DeliveryState.GIVEN_UP, DeliveryEvent.RETRY): DeliveryState.DUE,
     (DeliveryState.SENT, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
+    (DeliveryState.SENT, DeliveryEvent.NOT_COMMITTED): DeliveryState.DUE,
 }
 
 

@@ -1,25 +1,21 @@
-"""The path of a study, told in the order it happens: close, choose, read, write evidence, forward.
+"""The path of a study, told in the order it happens: close, choose, read, write evidence; ``outbox`` tells the rest, forward.
 
-In: ids from the bell and from the clock. Out: changes in the repository, evidence on disk, objects at the destinations.
+In: ids from the bell and from the clock. Out: changes in the repository, evidence on disk, deliveries that are due.
 Every step may run twice, on two machines at once, or be cut off at any line: the repository's conditional changes decide
 who did it, and what is due is found there again. Answers to DESIGN sections 4 and 5.
 """
 
 from __future__ import annotations
 
-import logging
-import random
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
-from triage_node.core.dimse_status import Action
+from triage_node.core.circuit_breaker import BreakerRules
+from triage_node.core.destination import Destination
 from triage_node.core.errors import Transient
-from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import (
     Candidate,
     Classifier,
@@ -27,8 +23,6 @@ from triage_node.core.ports import (
     EvidenceOrder,
     EvidenceWriter,
     OpenSeries,
-    Sender,
-    SendOutcome,
     SeriesRecord,
     StudyRepository,
     VolumeReader,
@@ -64,7 +58,9 @@ class PathRules:
     give_up_after_s: float
     read_all_series: bool
     limits: EligibilityLimits
-    destinations: tuple[PeerAddress, ...]
+    destinations: tuple[Destination, ...]
+    breaker: BreakerRules = field(default_factory=BreakerRules)
+    commitment_wait_s: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -214,57 +210,4 @@ class ReadingPath:
             objects=len(objects),
         )
         for destination in rules.destinations:
-            self.path.bell.forward(record.study_id, str(destination))
-
-
-@dataclass(frozen=True)
-class ForwardingPath:
-    """Emptying the outbox: the courier's part."""
-
-    path: StudyPath
-    sender: Sender
-    jitter: Callable[[], float] = random.random
-
-    def forward(self, study_id: int, destination: str) -> None:
-        """Send what one study has due at one destination, over one association."""
-        repository, clock, rules = self.path.repository, self.path.clock, self.path.rules
-        batch = repository.claim_deliveries(study_id, destination, now=clock.now(), lease_s=rules.lease_s)
-        if batch is None:
-            return
-        outcomes = self.sender.send(batch.destination, [each for _, each in batch.objects])
-        now = clock.now()
-        again_at = self._next_attempt(now, batch.attempts, batch.due_since)
-        results = [
-            (delivery_id, outcome, again_at if outcome.action is Action.TRY_AGAIN else None)
-            for (delivery_id, _), outcome in zip(batch.objects, outcomes, strict=True)
-        ]
-        repository.save_outcomes(results, now)
-        for each, objects in Counter(
-            _told(outcome, next_attempt_at) for _, outcome, next_attempt_at in results
-        ).items():
-            event, level, detail = each
-            log.log(
-                level,
-                event,
-                study_id=study_id,
-                destination=destination,
-                objects=objects,
-                attempts=batch.attempts + 1,
-                detail=detail,
-            )
-
-    def _next_attempt(self, now: datetime, attempts: int, due_since: datetime) -> datetime | None:
-        """Return when to try again (doubling, with jitter of a half), or None where it has been tried long enough."""
-        if now - due_since >= timedelta(seconds=self.path.rules.give_up_after_s):
-            return None
-        wait_s = min(self.path.rules.retry_longest_s, self.path.rules.retry_first_s * 2.0 ** min(attempts, 30))
-        return now + timedelta(seconds=wait_s * (0.5 + 0.5 * self.jitter()))
-
-
-def _told(outcome: SendOutcome, next_attempt_at: datetime | None) -> tuple[str, int, str]:
-    """Return event, level and detail of a log line; objects that fare alike share one line."""
-    if outcome.action in (Action.DONE, Action.DONE_WITH_WARNING):
-        return "study_forwarded", logging.INFO, outcome.detail
-    if next_attempt_at is not None:
-        return "deliveries_put_off", logging.WARNING, outcome.detail
-    return "deliveries_given_up", logging.ERROR, outcome.detail
+            self.path.bell.forward(record.study_id, destination.name)

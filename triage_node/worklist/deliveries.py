@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.dimse_status import Action
-from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import DeliveryBatch, EvidenceObject, SendOutcome
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.study_state import DeliveryEvent, DeliveryState, Event, State, delivery_after
+from triage_node.worklist.breakers import admit, blocked
 from triage_node.worklist.closing import end_series
 from triage_node.worklist.row_locks import lock_study, locked_delivery
 from triage_node.worklist.standing import update_standing
@@ -29,22 +29,43 @@ def _due(now: datetime) -> ColumnElement[bool]:
 
 
 def destinations_due(session: Session, now: datetime) -> list[tuple[int, str]]:
-    """Return where something is due, the most urgent first as far as waiting goes."""
+    """Return where something is due, the longest waiting first; what is behind an open breaker is not even looked at."""
+    left_alone, to_probe = blocked(session, now)
+    waiting_since = func.min(DeliveryRow.due_since)
     statement = (
-        select(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.due_since)
+        select(SeriesRow.study_id, DeliveryRow.destination)
         .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
         .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
-        .where(_due(now))
-        .order_by(DeliveryRow.due_since, SeriesRow.study_id)
+        .where(_due(now), DeliveryRow.destination.not_in(left_alone | to_probe))
+        .group_by(SeriesRow.study_id, DeliveryRow.destination)
+        .order_by(waiting_since, SeriesRow.study_id)
     )
-    due = session.execute(statement)
-    return list(dict.fromkeys((study_id, destination) for study_id, destination, _ in due))
+    due = [(study_id, destination) for study_id, destination in session.execute(statement)]
+    for destination in sorted(to_probe):
+        due.extend(_probe(session, destination, now))
+    return due
+
+
+def _probe(session: Session, destination: str, now: datetime) -> list[tuple[int, str]]:
+    """Return the study that has waited longest, alone: the breaker admits one attempt."""
+    statement = (
+        select(SeriesRow.study_id)
+        .join(EvidenceRow, EvidenceRow.series_id == SeriesRow.id)
+        .join(DeliveryRow, DeliveryRow.evidence_id == EvidenceRow.id)
+        .where(DeliveryRow.destination == destination, _due(now))
+        .order_by(DeliveryRow.due_since, DeliveryRow.id)
+        .limit(1)
+    )
+    return [(study_id, destination) for study_id in session.scalars(statement)]
 
 
 def claim_deliveries(
     session: Session, study_id: int, destination: str, now: datetime, lease_s: float
 ) -> DeliveryBatch | None:
-    """Claim what became due together, the oldest first: a report is sent before the one that supersedes it."""
+    """Claim what became due together, the oldest first: a report is sent before the one that supersedes it.
+
+    Whatever is due goes where the breaker admits it; where this is the probe, the breaker admits nobody else meanwhile.
+    """
     study = lock_study(session, study_id)
     statement = (
         select(DeliveryRow, EvidenceRow)
@@ -54,7 +75,7 @@ def claim_deliveries(
         .order_by(DeliveryRow.due_since, DeliveryRow.id)
     )
     due = session.execute(statement).all()
-    if not due:
+    if not due or not admit(session, destination, now, lease_s):
         return None
     due_since = due[0][0].due_since
     batch = [(delivery, evidence) for delivery, evidence in due if delivery.due_since == due_since]
@@ -63,7 +84,7 @@ def claim_deliveries(
         delivery.attempts += 1
         delivery.leased_until = now + timedelta(seconds=lease_s)
     return DeliveryBatch(
-        destination=PeerAddress.parse(destination),
+        destination=destination,
         objects=tuple((delivery.id, _object(study, evidence)) for delivery, evidence in batch),
         attempts=attempts,
         due_since=due_since,
@@ -98,7 +119,8 @@ def save_outcome(
     delivery.leased_until = None
     delivery.status_code = outcome.status_code
     delivery.detail = outcome.detail
-    _end_if_nothing_due(session, series, now)
+    delivery.warned = outcome.action is Action.DONE_WITH_WARNING
+    end_if_nothing_due(session, series, now)
 
 
 def _accept(delivery: DeliveryRow, now: datetime) -> None:
@@ -109,7 +131,32 @@ def _accept(delivery: DeliveryRow, now: datetime) -> None:
     delivery.sent_at = delivery.sent_at or now
 
 
-def _end_if_nothing_due(session: Session, series: SeriesRow, now: datetime) -> None:
+def give_up_overdue(session: Session, destination: str, due_before: datetime, now: datetime, detail: str) -> list[int]:
+    """Give up what has waited too long at a destination that does not answer, most of it without its own attempt."""
+    statement = (
+        select(DeliveryRow.id)
+        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+        .join(StudyRow, StudyRow.id == SeriesRow.study_id)
+        .where(DeliveryRow.destination == destination, DeliveryRow.state == DeliveryState.DUE)
+        .where(DeliveryRow.due_since <= due_before)
+        .order_by(StudyRow.study_instance_uid, DeliveryRow.id)
+    )
+    return [id_ for id_ in session.scalars(statement).all() if _gave_up(session, id_, now, detail)]
+
+
+def _gave_up(session: Session, delivery_id: int, now: datetime, detail: str) -> bool:
+    delivery, series = locked_delivery(session, delivery_id)
+    leased = delivery.leased_until is not None and delivery.leased_until > now
+    if delivery.state is not DeliveryState.DUE or leased:
+        return False
+    delivery.state = delivery_after(delivery.state, DeliveryEvent.GIVE_UP)
+    delivery.detail = detail
+    end_if_nothing_due(session, series, now)
+    return True
+
+
+def end_if_nothing_due(session: Session, series: SeriesRow, now: datetime) -> None:
     """FORWARDED when all of the current revision is sent; FAILED when some is given up and nothing is due any more."""
     session.flush()
     statement = (

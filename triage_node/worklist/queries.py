@@ -158,6 +158,9 @@ def delivery_entry(delivery: DeliveryRow) -> dict[str, Any]:
         "sent_at": iso(delivery.sent_at),
         "status_code": delivery.status_code,
         "detail": delivery.detail or None,
+        "warning": delivery.detail if delivery.warned else None,
+        "commitment": delivery.commitment.value if delivery.commitment else None,
+        "committed_at": iso(delivery.committed_at),
     }
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
+from triage_node.core.commitment import CommitmentState
+from triage_node.core.destination import Destination, wants
 from triage_node.core.finding import Finding
-from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.study_state import (
@@ -31,7 +32,15 @@ from triage_node.worklist.arrivals import open_revision
 from triage_node.worklist.closing import end_series
 from triage_node.worklist.row_locks import current_series, locked_series, locked_studies
 from triage_node.worklist.standing import update_standing
-from triage_node.worklist.tables import AnalysisRow, DeliveryRow, EvidenceRow, SeriesRow, SliceScoreRow
+from triage_node.worklist.tables import (
+    AnalysisRow,
+    AssociationRow,
+    DeliveryRow,
+    EvidenceRow,
+    SeriesAssociationRow,
+    SeriesRow,
+    SliceScoreRow,
+)
 
 _READABLE = (State.CLOSED, State.CLASSIFIED)
 _CLAIMS_ALLOWED = 2
@@ -157,10 +166,10 @@ def save_evidence(
     series_id: int,
     revision: int,
     objects: Sequence[EvidenceObject],
-    destinations: Sequence[PeerAddress],
+    destinations: Sequence[Destination],
     now: datetime,
 ) -> None:
-    """Move the series to EVIDENCED and fill the outbox."""
+    """Move the series to EVIDENCED and fill the outbox with what each destination wants."""
     series = current_series(session, series_id, revision)
     if series.state in (State.EVIDENCED, State.FORWARDED):
         return
@@ -169,10 +178,46 @@ def save_evidence(
     rows = [_evidence(series, each, now) for each in objects]
     session.add_all(rows)
     session.flush()
-    session.add_all(_delivery(row, destination, now) for row in rows for destination in dict.fromkeys(destinations))
-    if not objects or not destinations:
+    owed = _owed(session, series, rows, destinations)
+    session.add_all(_delivery(row, destination, now) for row, destination in owed)
+    if not owed:
         end_series(series, Event.FORWARD, now)
     update_standing(session, series.study)
+
+
+def _owed(
+    session: Session, series: SeriesRow, rows: Sequence[EvidenceRow], destinations: Sequence[Destination]
+) -> list[tuple[EvidenceRow, Destination]]:
+    """Return which object goes where, by ``core.destination.wants``."""
+    flagged = session.scalar(
+        select(AnalysisRow.flagged).where(AnalysisRow.series_id == series.id, AnalysisRow.revision == series.revision)
+    )
+    told_before = set(
+        session.scalars(
+            select(DeliveryRow.destination)
+            .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+            .where(EvidenceRow.series_id == series.id)
+        )
+    )
+    called_ae_titles = set(
+        session.scalars(
+            select(AssociationRow.called_ae_title)
+            .join(SeriesAssociationRow, SeriesAssociationRow.association_id == AssociationRow.association_id)
+            .join(SeriesRow, SeriesRow.id == SeriesAssociationRow.series_id)
+            .where(SeriesRow.study_id == series.study_id)
+        )
+    )
+    return [
+        (row, each)
+        for row in rows
+        for each in dict.fromkeys(destinations)
+        if wants(
+            each,
+            row.kind,
+            flagged=bool(flagged) or each.name in told_before,
+            called_ae_titles=called_ae_titles,
+        )
+    ]
 
 
 def _evidence(series: SeriesRow, made: EvidenceObject, now: datetime) -> EvidenceRow:
@@ -189,15 +234,17 @@ def _evidence(series: SeriesRow, made: EvidenceObject, now: datetime) -> Evidenc
     )
 
 
-def _delivery(evidence: EvidenceRow, destination: PeerAddress, now: datetime) -> DeliveryRow:
+def _delivery(evidence: EvidenceRow, destination: Destination, now: datetime) -> DeliveryRow:
     return DeliveryRow(
         evidence_id=evidence.id,
-        destination=str(destination),
+        destination=destination.name,
         state=DeliveryState.DUE,
         attempts=0,
         due_since=now,
         next_attempt_at=now,
         detail="",
+        warned=False,
+        commitment=CommitmentState.WANTED if destination.storage_commitment else None,
     )
 
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
+from triage_node.core.circuit_breaker import BreakerRules
+from triage_node.core.commitment import CommitmentResult
+from triage_node.core.destination import Destination
 from triage_node.core.finding import Finding
-from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import (
     AssociationPeer,
     Candidate,
+    CommitmentOrder,
     DeliveryBatch,
     EvidenceObject,
     OpenSeries,
@@ -25,7 +28,7 @@ from triage_node.core.ports import (
 )
 from triage_node.core.reason import Refusal
 from triage_node.core.study_state import DeliveryState, IllegalTransition, State
-from triage_node.worklist import arrivals, closing, deliveries, processes, queries, readings
+from triage_node.worklist import arrivals, breakers, closing, commitments, deliveries, processes, queries, readings
 from triage_node.worklist.engine import Database
 from triage_node.worklist.study_record import study_record
 from triage_node.worklist.tables import InstanceRow
@@ -132,7 +135,7 @@ class SqlStudyRepository:
         series_id: int,
         revision: int,
         objects: Sequence[EvidenceObject],
-        destinations: Sequence[PeerAddress],
+        destinations: Sequence[Destination],
         now: datetime,
     ) -> None:
         """See ``readings.save_evidence``."""
@@ -151,9 +154,12 @@ class SqlStudyRepository:
 
     # forwarding
     def destinations_due(self, now: datetime) -> Sequence[tuple[int, str]]:
-        """See ``deliveries.destinations_due``."""
+        """See ``deliveries.destinations_due`` and ``commitments.studies_to_ask``."""
         with self._database.reading() as session:
-            return deliveries.destinations_due(session, now)
+            due = deliveries.destinations_due(session, now)
+            left_alone, _ = breakers.blocked(session, now)
+            asks = [each for each in commitments.studies_to_ask(session, now) if each[1] not in left_alone]
+            return list(dict.fromkeys([*due, *asks]))
 
     def claim_deliveries(
         self, study_id: int, destination: str, *, now: datetime, lease_s: float
@@ -174,6 +180,65 @@ class SqlStudyRepository:
         with self._database.writing() as session:
             for delivery_id, outcome, next_attempt_at in outcomes:
                 deliveries.save_outcome(session, delivery_id, outcome, now, next_attempt_at)
+
+    def note_answer(self, destination: str, now: datetime) -> bool:
+        """See ``breakers.note_answer``."""
+        with self._database.reading() as session:
+            if not breakers.is_noted(session, destination):
+                return False  # the rule: nobody waits for a writer's lock because a healthy destination answered
+        with self._database.writing() as session:
+            return breakers.note_answer(session, destination, now)
+
+    def note_silence(self, destination: str, now: datetime, rules: BreakerRules, detail: str) -> datetime | None:
+        """See ``breakers.note_silence``."""
+        with self._database.writing() as session:
+            return breakers.note_silence(session, destination, now, rules, detail)
+
+    def give_up_overdue(self, destination: str, *, due_before: datetime, now: datetime, detail: str) -> Sequence[int]:
+        """See ``deliveries.give_up_overdue``."""
+        with self._database.writing() as session:
+            return deliveries.give_up_overdue(session, destination, due_before, now, detail)
+
+    def breakers(self, now: datetime) -> Sequence[Mapping[str, Any]]:
+        """See ``breakers.breakers``."""
+        with self._database.reading() as session:
+            return breakers.breakers(session, now)
+
+    def claim_commitments(
+        self, study_id: int, destination: str, *, now: datetime, ask_again_at: datetime
+    ) -> CommitmentOrder | None:
+        """See ``commitments.claim_commitments``."""
+        with self._database.writing() as session:
+            return commitments.claim_commitments(session, study_id, destination, now, ask_again_at)
+
+    def put_off_commitments(self, transaction_uid: str, again_at: datetime) -> None:
+        """See ``commitments.put_off_commitments``."""
+        with self._database.writing() as session:
+            commitments.put_off_commitments(session, transaction_uid, again_at)
+
+    def give_up_commitments(
+        self, study_id: int, destination: str, *, sent_before: datetime, now: datetime
+    ) -> Sequence[int]:
+        """See ``commitments.give_up_commitments``."""
+        with self._database.writing() as session:
+            return commitments.give_up_commitments(session, study_id, destination, sent_before, now)
+
+    def decline_commitments(self, transaction_uid: str, detail: str) -> None:
+        """See ``commitments.decline_commitments``."""
+        with self._database.writing() as session:
+            commitments.decline_commitments(session, transaction_uid, detail)
+
+    def save_commitment(
+        self, result: CommitmentResult, now: datetime, *, send_again_at: datetime, due_before: datetime
+    ) -> Sequence[int] | None:
+        """See ``commitments.save_commitment``."""
+        with self._database.writing() as session:
+            return commitments.save_commitment(session, result, now, send_again_at, due_before)
+
+    def kept_instances(self, sop_instance_uids: Sequence[str]) -> Mapping[str, Sequence[tuple[str, Path]]]:
+        """See ``commitments.kept_instances``."""
+        with self._database.reading() as session:
+            return commitments.kept_instances(session, sop_instance_uids)
 
     # reading
     def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from triage_node.core.commitment import CommitmentState
 from triage_node.core.reason import Reason
 from triage_node.core.study_state import DeliveryState, Priority, State
 from triage_node.worklist.column_types import PlainText, RowId, UtcDateTime
@@ -29,6 +30,7 @@ NAMING_CONVENTION = {
 _STATE = Enum(State, native_enum=False, length=16)
 _PRIORITY = Enum(Priority, native_enum=False, length=16)
 _DELIVERY_STATE = Enum(DeliveryState, native_enum=False, length=16)
+_COMMITMENT_STATE = Enum(CommitmentState, native_enum=False, length=16)
 _REASON = Enum(Reason, native_enum=False, length=32)
 
 
@@ -42,6 +44,7 @@ class Base(DeclarativeBase):
         State: _STATE,
         Priority: _PRIORITY,
         DeliveryState: _DELIVERY_STATE,
+        CommitmentState: _COMMITMENT_STATE,
         Reason: _REASON,
         dict[str, Any]: JSON,
         dict[str, float]: JSON,
@@ -114,7 +117,7 @@ class InstanceRow(Base):
     """One stored instance, image or not, and the revision of its series that it came in with."""
 
     __tablename__ = "instances"
-    __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid"),)
+    __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid"), Index(None, "sop_instance_uid"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
@@ -206,10 +209,19 @@ class EvidenceRow(Base):
 
 
 class DeliveryRow(Base):
-    """The outbox: one evidence object on its way to one destination (``AET@HOST:PORT``)."""
+    """The outbox: one evidence object on its way to one destination, by its name.
+
+    ``warned``: it was taken with a warning, which ``detail`` gives. ``commitment`` is null where none is wanted;
+    ``commitment_due_at`` says when to ask (again).
+    """
 
     __tablename__ = "deliveries"
-    __table_args__ = (UniqueConstraint("evidence_id", "destination"), Index(None, "state", "next_attempt_at"))
+    __table_args__ = (
+        UniqueConstraint("evidence_id", "destination"),
+        Index(None, "state", "next_attempt_at"),
+        Index(None, "commitment", "commitment_due_at"),
+        Index(None, "commitment_transaction_uid"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id", ondelete="CASCADE"))
@@ -221,6 +233,24 @@ class DeliveryRow(Base):
     leased_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     status_code: Mapped[int | None]
+    detail: Mapped[str]
+    warned: Mapped[bool]
+    commitment: Mapped[CommitmentState | None]
+    commitment_transaction_uid: Mapped[str | None] = mapped_column(String(64))
+    commitment_due_at: Mapped[datetime | None]
+    committed_at: Mapped[datetime | None]
+
+
+class BreakerRow(Base):
+    """The circuit breaker of a destination that did not answer; there is no row for one that never failed."""
+
+    __tablename__ = "breakers"
+
+    destination: Mapped[str] = mapped_column(String, primary_key=True)
+    failures: Mapped[int]
+    open_until: Mapped[datetime | None]
+    probing_until: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
     detail: Mapped[str]
 
 

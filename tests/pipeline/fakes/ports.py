@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
-from triage_node.core.identifiers import PeerAddress, derived_uid
+from triage_node.core.identifiers import derived_uid
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.ports import EvidenceObject, EvidenceOrder, SendOutcome, SeriesVolume
 from triage_node.core.reason import Refusal
@@ -128,10 +129,10 @@ class ScriptedSender:
     """Answers the attempts with these actions in turn, the last one for ever."""
 
     script: list[Action] = field(default_factory=lambda: [Action.DONE])
-    sent: list[tuple[PeerAddress, list[str]]] = field(default_factory=list)
+    sent: list[tuple[Destination, list[str]]] = field(default_factory=list)
 
-    def send(self, peer: PeerAddress, objects: Sequence[EvidenceObject]) -> list[SendOutcome]:
+    def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> list[SendOutcome]:
         action = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        self.sent.append((peer, [each.kind for each in objects]))
+        self.sent.append((destination, [each.kind for each in objects]))
         code = 0x0000 if action is Action.DONE else None
         return [SendOutcome(each.sop_instance_uid, action, code, action.value) for each in objects]

@@ -7,13 +7,15 @@ from typing import Any
 
 from fakes.ports import FlatReader, GivenCascade, PlainWriter, RecordingBell, ScriptedSender, SteppedClock
 from fakes.slices import head, peer
+from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import StoredInstance
 from triage_node.core.series import EligibilityLimits
-from triage_node.pipeline.steps import ForwardingPath, PathRules, ReadingPath, StudyPath
+from triage_node.pipeline.outbox import ForwardingPath
+from triage_node.pipeline.steps import PathRules, ReadingPath, StudyPath
 from triage_node.worklist.repository import SqlStudyRepository
 
-PACS = PeerAddress("PACS", "127.0.0.1", 11113)
+PACS = Destination.of_peer(PeerAddress("PACS", "127.0.0.1", 11113))
 STUDY = "1.2.3"
 RULES = {
     "settle_s": 0.2,
@@ -51,7 +53,7 @@ class Site:
 
     @property
     def forwarding(self) -> ForwardingPath:
-        return ForwardingPath(self.path, self.sender, jitter=lambda: 1.0)
+        return ForwardingPath(self.path, {DestinationKind.DICOM: self.sender}, jitter=lambda: 1.0)
 
     def arrive(self, stored: list[StoredInstance], *, release: bool = True, aborted: bool = False) -> None:
         """Store slices over their associations, and end these."""
