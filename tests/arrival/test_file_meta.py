@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import pytest
 from pydicom import dcmread
 
 from triage_node.arrival.file_meta import file_meta
@@ -21,6 +22,7 @@ def test_pydicom_reads_what_was_written() -> None:
     assert meta.FileMetaInformationVersion == b"\0\1"
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_uid_with_leading_zeros_is_written_as_the_scanner_sent_it() -> None:
     meta = dcmread(BytesIO(file_meta("1.2", "1.02.003", "1.2.840.10008.1.2.1", "OLD SCANNER"))).file_meta
     assert meta.MediaStorageSOPInstanceUID == "1.02.003"

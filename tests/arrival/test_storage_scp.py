@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AllStoragePresentationContexts
+from pynetdicom import AllStoragePresentationContexts, _config
 from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
@@ -20,8 +20,8 @@ from triage_node.arrival.peer_policy import PeerPolicy
 from triage_node.arrival.storage_scp import Limits
 from triage_node.core.conformance import CT_IMAGE_STORAGE, TRANSFER_SYNTAXES
 from triage_node.core.errors import ConfigurationRejected, Refused
-from triage_node.core.identifiers import PeerAddress
-from triage_node.forwarding.storage_scu import StorageScu
+
+_config.STORE_SEND_CHUNKED_DATASET = True  # a path is sent as the bytes that lie there
 
 MakeInstance = Callable[..., Dataset]
 WriteInstances = Callable[..., list[Path]]
@@ -31,11 +31,6 @@ def dataset_bytes(path: Path) -> bytes:
     """Return a file without preamble and File Meta Information."""
     content = path.read_bytes()
     return content[132 + 12 + int.from_bytes(content[140:144], "little") :]
-
-
-def send(node: Any, paths: list[Path]) -> list[int | None]:
-    outcomes = StorageScu("CT1").send_files(PeerAddress("TRIAGE", "127.0.0.1", node.port), paths)
-    return [outcome.status_code for outcome in outcomes]
 
 
 @pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda uid: TRANSFER_SYNTAXES[uid])
@@ -144,7 +139,11 @@ def test_a_command_that_names_another_instance_than_the_dataset_is_refused(
     where = content.rindex(uid)
     other = uid[:-1] + (b"3" if uid.endswith(b"2") else b"2")
     path.write_bytes(content[:where] + other + content[where + len(uid) :])
-    assert send(node, [path]) == [0xA900]
+    association = node.associate()
+    assert (
+        association.send_c_store(path).Status == 0xA900
+    )  # a path goes out under the UIDs of its File Meta Information
+    association.release()
     assert keyword.replace("UID", "").replace("SOP", "SOP ") in node.quarantined[0].reason
     assert node.files() == []
 

@@ -63,6 +63,10 @@ class BoundedSocket(AssociationSocket):
         if nr_bytes > self.maximum_pdu_bytes:
             _log.warning("pdu_refused", address=self._peer_address, announced_bytes=nr_bytes)
             return received
+        if self.socket is not None and hasattr(socket, "TCP_QUICKACK"):
+            # DCMTK writes a PDU in two pieces, and with Nagle's algorithm on, the second waits for this acknowledgement,
+            # which Linux may delay by 40 ms
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         received = bytearray(nr_bytes)
         filled = self._fill(received)
         del received[filled:]
