@@ -32,12 +32,16 @@ class Architecture:
         A name in ``slice_encoder.BACKBONES``.
     input_size
         Rows and columns that slices on the 256 x 256 grid are brought to before the CNN; 256 leaves them.
+    mirrored
+        Whether a scan is read a second time as its left-right mirror image, and the logits averaged: blood knows no
+        side.
     recurrence, layers, units, dropout, subject_head
         As ``sequence_model.SequenceModel`` has them.
     """
 
     backbone: str = "plain10"
     input_size: int = 256
+    mirrored: bool = False
     recurrence: str = "gru"
     layers: int = 1
     units: int = 128

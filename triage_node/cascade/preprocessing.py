@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.ndimage import binary_fill_holes, binary_opening, label  # type: ignore[attr-defined]
+from scipy.ndimage import binary_fill_holes, binary_opening, label
 from torch.nn import functional
 
 from triage_node.core.hounsfield import AIR_HU, NETWORK_WINDOWS, windowed

@@ -51,9 +51,13 @@ class CascadeLogits:
 
 @dataclass(frozen=True)
 class _MemberState:
-    """What one member keeps of a forward pass: its last map, features (1, slices, n) and CNN logits (1, slices, 6)."""
+    """What one member keeps of a forward pass: its last map, features (1, slices, n) and CNN logits (1, slices, 6).
+
+    Where ``mirrored``, all of it is of the left-right mirror image.
+    """
 
     network: CascadeNetwork
+    mirrored: bool
     last_map: Tensor
     features: Tensor
     cnn_logits: Tensor
@@ -94,10 +98,13 @@ class CascadeReading:
         groups = sorted({int(group_of[index]) for index in wanted})
         if not groups:
             return {}
-        if kinds == "subject":
-            maps = [subject_activation(state.network, state.last_map)[groups] for state in self._states]
-        else:
-            maps = [slice_activation(state.network, state.last_map, groups) for state in self._states]
+        maps = []
+        for state in self._states:
+            if kinds == "subject":
+                activation = subject_activation(state.network, state.last_map)[groups]
+            else:
+                activation = slice_activation(state.network, state.last_map, groups)
+            maps.append(activation.flip(2) if state.mirrored else activation)
         mean = torch.stack(maps).mean(dim=0)
         if kinds != "subject":
             mean = mean / mean.amax(dim=(1, 2), keepdim=True).clamp_min(1e-6)
@@ -225,10 +232,11 @@ class Cascade:
         states = []
         with torch.inference_mode():
             for network in self._networks:
-                last_map = network.encoder(shown).last_map
-                features = pooled(last_map)
-                cnn_logits = network.cnn_logits(features, network.location_logits(last_map))
-                states.append(_MemberState(network, last_map, features[None], cnn_logits[None], mask))
+                for mirrored in (False, True) if network.architecture.mirrored else (False,):
+                    last_map = network.encoder(shown.flip(3) if mirrored else shown).last_map
+                    features = pooled(last_map)
+                    cnn_logits = network.cnn_logits(features, network.location_logits(last_map))
+                    states.append(_MemberState(network, mirrored, last_map, features[None], cnn_logits[None], mask))
         return states
 
     def _scored(self, states: Sequence[_MemberState], with_stage_two: bool | None) -> CascadeLogits:

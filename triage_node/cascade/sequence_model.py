@@ -91,6 +91,9 @@ class SequenceModel(nn.Module):
         self.subject_head = nn.Linear(4 * units if subject_head == "pooled" else 1, outputs)
         nn.init.zeros_(self.slice_head.weight)
         nn.init.zeros_(self.slice_head.bias)
+        if subject_head == "log_sum_exp":
+            nn.init.ones_(self.subject_head.weight)
+            nn.init.zeros_(self.subject_head.bias)
 
     def forward(self, features: Tensor, cnn_logits: Tensor, mask: Tensor) -> SequenceLogits:
         """Read a batch of scans.

@@ -7,7 +7,7 @@ is silently ignored is found only after the training.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,9 +100,12 @@ class RunConfiguration:
     seed: int = 1
     folds: int = 5
     members: int = 3
-    flip_test: bool = False
+    pasted_of_member: tuple[float, ...] = ()
+    """Share of pasted slices for each member in turn, over the phases' own: members that differ err differently."""
     architecture: Architecture = field(default_factory=Architecture)
     made_up: MadeUp = field(default_factory=MadeUp)
+    pretraining: tuple[EncoderPhase, ...] = ()
+    """Phases on phantoms alone; they see no patient, so every job starts from the same result."""
     encoder: tuple[EncoderPhase, ...] = ()
     sequence: SequencePhase = field(default_factory=SequencePhase)
     joint: JointPhase = field(default_factory=JointPhase)
@@ -110,6 +113,13 @@ class RunConfiguration:
     augmentation: Augmentation = field(default_factory=Augmentation)
     text: str = ""
     """The file as it was written, to be stored with the weights."""
+
+    def encoder_of_member(self, member: int) -> tuple[EncoderPhase, ...]:
+        """The encoder phases with a member's own share of pasted slices."""
+        if not self.pasted_of_member:
+            return self.encoder
+        share = self.pasted_of_member[member % len(self.pasted_of_member)]
+        return tuple(replace(phase, pasted=share) for phase in self.encoder)
 
     def __post_init__(self) -> None:
         if self.labels not in LABEL_SETTINGS:
@@ -157,8 +167,10 @@ def read_configuration(path: Path) -> RunConfiguration:
     for name, kind in sections.items():
         if name in described:
             described[name] = _section(kind, described[name], f"{path}: [{name}]")
-    phases = described.get("encoder", [])
-    described["encoder"] = tuple(_section(EncoderPhase, each, f"{path}: [[encoder]]") for each in phases)
+    for name in ("pretraining", "encoder"):
+        phases = described.get(name, [])
+        described[name] = tuple(_section(EncoderPhase, each, f"{path}: [[{name}]]") for each in phases)
+    described["pasted_of_member"] = tuple(described.get("pasted_of_member", ()))
     if "text" in described:
         raise ConfigurationRejected(f"{path} has the unknown key 'text'")
     return _section(RunConfiguration, {**described, "text": text}, str(path))

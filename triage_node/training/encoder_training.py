@@ -7,7 +7,7 @@ norm over the slices of one scan misleads; the RNN comes afterwards, on this enc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -98,8 +98,8 @@ class EncoderTraining:
         Its name, and its own seed.
     network, average
         What is trained, and what is kept.
-    allowed
-        The scans it may train on, by kind.
+    phases, allowed
+        What is trained in which order, and the scans it may train on, by kind.
     configuration, device, checkpoint, report
         The run's settings, where it computes, where it is saved, whom it tells.
     validate
@@ -110,6 +110,7 @@ class EncoderTraining:
     seed: int
     network: CascadeNetwork
     average: AveragedNetwork[CascadeNetwork]
+    phases: Sequence[EncoderPhase]
     allowed: Mapping[str, AllowedScans]
     configuration: RunConfiguration
     device: torch.device
@@ -119,7 +120,7 @@ class EncoderTraining:
 
     def run(self, position: Position, optimizer_state: object, curve: list[dict[str, float]]) -> None:
         """Train every phase from a position on; ``curve`` grows by one entry now and then."""
-        for index, phase in enumerate(self.configuration.encoder):
+        for index, phase in enumerate(self.phases):
             if index < position.phase:
                 continue
             first = position.step if index == position.phase else 0

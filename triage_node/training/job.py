@@ -1,8 +1,7 @@
 """One training from first step to predictions: one fold and one member of the ensemble.
 
-In: banks, a configuration and the patients kept aside. Out: a folder with the member's weights, its learning curve and,
-where patients were kept aside, its logits on them. A job that was finished is not run again; one that was cut off goes
-on at its checkpoint.
+In: banks, a configuration and the patients kept aside. Out: a folder with the member's weights and its learning curve.
+A job that was finished is not run again; one that was cut off goes on at its checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -36,28 +34,28 @@ from triage_node.training.slice_bank import SliceBank
 
 BANK_KINDS = ("real", "pasted", "phantom")
 MEMBER_NAME = "member.safetensors"
-_PREDICTIONS_NAME = "predictions.npz"
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A member of the ensemble, without the patients of one fold, or with all where ``fold`` is None."""
+    """A member of the ensemble, without the patients of one fold, or with all where ``fold`` is None.
+
+    ``pretraining`` is the job that sees phantoms alone and that all others start from.
+    """
 
     member: int
     fold: int | None
+    pretraining: bool = False
 
     @property
     def name(self) -> str:
         """The job's name and folder."""
+        if self.pretraining:
+            return "pretraining"
         return f"{'all' if self.fold is None else f'fold{self.fold}'}-member{self.member}"
 
 
-@dataclass(frozen=True)
-class ScanLogits:
-    """Raw logits of one scan: subject (6,) and slices (slices, 6), any blood first."""
-
-    subject: npt.NDArray[np.float32]
-    slices: npt.NDArray[np.float32]
+PRETRAINING = TrainingJob(0, None, pretraining=True)
 
 
 @dataclass(frozen=True)
@@ -93,39 +91,11 @@ def allowed_scans(banks: Mapping[str, SliceBank], kept_aside: set[str]) -> dict[
     return allowed
 
 
-def scan_logits(network: CascadeNetwork, volume_hu: torch.Tensor, size: int, flip: bool) -> ScanLogits:
-    """Read one scan as the node does, and with ``flip`` its mirror image too.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    volume_hu : (slices, 1, 256, 256), HU
-    size
-        Rows and columns of the input.
-    flip
-        Average with the reading of the left-right mirror image.
-    """
-    subjects, slices = [], []
-    for mirrored in (False, True) if flip else (False,):
-        shown = at_size(volume_hu.flip(3) if mirrored else volume_hu, size)
-        with torch.inference_mode():
-            last_map = network.encoder(shown).last_map
-            features = pooled(last_map)[None]
-            logits = network.cnn_logits(features[0], network.location_logits(last_map))[None]
-            mask = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
-            one, two = network.stage_one(features, logits, mask), network.stage_two(features, logits, mask)
-        subjects.append(torch.cat([one.subjects[0], two.subjects[0]]))
-        slices.append(torch.cat([one.slices[0], two.slices[0]], dim=1))
-    return ScanLogits(
-        torch.stack(subjects).mean(dim=0).float().cpu().numpy(), torch.stack(slices).mean(dim=0).float().cpu().numpy()
-    )
-
-
 def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
     described = asdict(setting.configuration)
     for unused in ("text", "members", "name", "version"):
         del described[unused]
+    del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
     content = json.dumps([described, job.name, sorted(setting.fold_of_subject.items())], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -139,9 +109,9 @@ def _validation(
 ) -> tuple[set[str], Validate | None]:
     """Keep some training patients aside for early stopping, and tell their slices' loss."""
     share = configuration.optimization.validation_share
-    real = banks["real"]
-    if share <= 0:
+    if share <= 0 or "real" not in banks:
         return set(), None
+    real = banks["real"]
     labels = {
         subject: np.nan_to_num(row).astype(int).tolist()
         for subject, row in zip(real.subjects, real.subject_labels, strict=True)
@@ -157,7 +127,8 @@ def _validation(
         for scan in scans:
             start, stop = real.ranges[scan]
             shown = at_size(
-                torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None], configuration.architecture.input_size
+                torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None],
+                configuration.architecture.input_size,
             )
             with torch.inference_mode():
                 last_map = network.encoder(shown.to(device)).last_map
@@ -170,7 +141,7 @@ def _validation(
 
 
 def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
-    """Train one member, and read the patients kept aside with it."""
+    """Train one member without the patients of its fold."""
     folder = setting.folder(job)
     configuration = setting.configuration
     fingerprint = _fingerprint(setting, job)
@@ -180,29 +151,54 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     device = torch.device(setting.device)
     torch.set_num_threads(setting.threads)
     banks = open_banks(setting.banks)
+    if job.pretraining:
+        banks = {"phantom": banks["phantom"]}
     kept_aside = {subject for subject, fold in setting.fold_of_subject.items() if fold == job.fold}
     seed = configuration.seed * 1000 + job.member * 10 + (9 if job.fold is None else job.fold)
     validation_subjects, validate = _validation(banks, kept_aside, configuration, seed, device)
     allowed = allowed_scans(banks, kept_aside | validation_subjects)
+    phases = configuration.pretraining if job.pretraining else configuration.encoder_of_member(job.member)
 
-    seeded_generator(torch.device("cpu"), seed)
-    network = CascadeNetwork(configuration.architecture).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = _starting_network(job, setting, seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedNetwork(network, configuration.optimization.average_decay)
     checkpoint = Checkpoint(folder / "checkpoint.pt", fingerprint)
     position, optimizer_state, curve = checkpoint.load(network, average)
     training = EncoderTraining(
-        job.name, seed, network, average, allowed, configuration, device, checkpoint, report, validate
+        job.name, seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
     )
     training.run(position, optimizer_state, curve)
     trained = average.network
+    if job.pretraining:
+        _write_member(folder, trained)
+        (folder / "curve.json").write_text(json.dumps({"encoder": curve}), encoding="utf-8")
+        (folder / "finished").write_text(fingerprint, encoding="utf-8")
+        return
     views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
     sequence_curve = train_sequence(trained, views, configuration, seed, job.name, report)
     joint_curve = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
     trained.eval()
-    _write_results(folder, job, setting, trained, banks["real"], kept_aside)
+    _write_member(folder, trained)
     described: dict[str, Any] = {"encoder": curve, "sequence": sequence_curve, "joint": joint_curve}
     (folder / "curve.json").write_text(json.dumps(described), encoding="utf-8")
     (folder / "finished").write_text(fingerprint, encoding="utf-8")
+
+
+def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
+    """A network of random weights, or what the pre-training left with new sequence models."""
+    configuration = setting.configuration
+    seeded_generator(torch.device("cpu"), seed)
+    network = CascadeNetwork(configuration.architecture)
+    if configuration.pretraining and not job.pretraining:
+        pretrained = load_file(setting.folder(PRETRAINING) / MEMBER_NAME)
+        network.encoder.load_state_dict(
+            {name.removeprefix("encoder."): value for name, value in pretrained.items() if name.startswith("encoder.")}
+        )
+        for name in ("feature_head", "location_head"):
+            head = {
+                key.removeprefix(f"{name}."): value for key, value in pretrained.items() if key.startswith(f"{name}.")
+            }
+            network.get_submodule(name).load_state_dict(head)
+    return network
 
 
 def finished(job: TrainingJob, setting: JobSetting) -> bool:
@@ -211,29 +207,10 @@ def finished(job: TrainingJob, setting: JobSetting) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == _fingerprint(setting, job)
 
 
-def _write_results(
-    folder: Path, job: TrainingJob, setting: JobSetting, network: CascadeNetwork, real: SliceBank, kept_aside: set[str]
-) -> None:
+def _write_member(folder: Path, network: CascadeNetwork) -> None:
     draft = folder / f"{MEMBER_NAME}.new"
     save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, draft)
     os.replace(draft, folder / MEMBER_NAME)
-    if job.fold is None:
-        return
-    arrays: dict[str, npt.NDArray[np.float32]] = {}
-    for index, subject in enumerate(real.subjects):
-        if subject in kept_aside:
-            start, stop = real.ranges[index]
-            volume_hu = torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None].to(setting.device)
-            read = scan_logits(network, volume_hu, setting.configuration.architecture.input_size, setting.configuration.flip_test)
-            arrays[f"{index}.subject"], arrays[f"{index}.slices"] = read.subject, read.slices
-    np.savez(folder / _PREDICTIONS_NAME, **arrays)  # type: ignore[arg-type]
-
-
-def predictions(job: TrainingJob, setting: JobSetting) -> dict[int, ScanLogits]:
-    """A finished job's logits on the patients that were kept aside, by index of the scan in the real bank."""
-    stored = np.load(setting.folder(job) / _PREDICTIONS_NAME)
-    scans = sorted({int(name.split(".")[0]) for name in stored.files})
-    return {scan: ScanLogits(stored[f"{scan}.subject"], stored[f"{scan}.slices"]) for scan in scans}
 
 
 def trained_member(job: TrainingJob, setting: JobSetting) -> CascadeNetwork:

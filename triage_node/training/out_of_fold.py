@@ -20,7 +20,8 @@ from triage_node.cascade.weights import HEADS
 from triage_node.core.finding import SUBTYPES
 from triage_node.training.delong import auc_estimate
 from triage_node.training.estimates import Estimate
-from triage_node.training.job import JobSetting, ScanLogits, TrainingJob, predictions
+from triage_node.training.held_out import PARTS, ScanLogits, held_out_logits
+from triage_node.training.job import JobSetting, TrainingJob
 from triage_node.training.metrics import Confusion
 from triage_node.training.predictions import Predictions, SlicePredictions
 from triage_node.training.slice_bank import SliceBank
@@ -69,15 +70,11 @@ def collected(bank: SliceBank, jobs: Sequence[TrainingJob], setting: JobSetting)
     """Average the members' logits, scan by scan, over the jobs that kept the scan's patient aside."""
     found: dict[int, list[ScanLogits]] = {}
     for job in jobs:
-        if job.fold is not None:
-            for scan, logits in predictions(job, setting).items():
-                found.setdefault(scan, []).append(logits)
+        for scan, logits in held_out_logits(job, setting, bank).items():
+            found.setdefault(scan, []).append(logits)
     scans = tuple(sorted(found))
     means = tuple(
-        ScanLogits(
-            np.mean([each.subject for each in found[scan]], axis=0),
-            np.mean([each.slices for each in found[scan]], axis=0),
-        )
+        ScanLogits(*(np.mean([getattr(each, name) for each in found[scan]], axis=0) for name in PARTS))
         for scan in scans
     )
     folds = tuple(setting.fold_of_subject[bank.subjects[scan]] for scan in scans)

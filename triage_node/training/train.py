@@ -12,7 +12,7 @@ import queue
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,7 +25,7 @@ from triage_node.training.configuration import RunConfiguration
 from triage_node.training.cross_validation import grouped_folds
 from triage_node.training.datasets import LabelledScan
 from triage_node.training.encoder_training import Progress, Report
-from triage_node.training.job import JobSetting, TrainingJob, finished, open_banks, run_job
+from triage_node.training.job import PRETRAINING, JobSetting, TrainingJob, finished, open_banks, run_job
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
 from triage_node.training.out_of_fold import calibrations, collected, operating_points, out_of_fold_predictions
@@ -191,8 +191,10 @@ def run(
     build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
     fold_of_subject = folds_of(scans, configuration)
     setting = JobSetting(configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads)
-    jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in range(configuration.folds)]
-    jobs += [TrainingJob(member, None) for member in range(configuration.members)]
+    sides: list[int | None] = [*range(configuration.folds), None]
+    jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
+    if configuration.pretraining:
+        run_jobs([PRETRAINING], replace(setting, threads=machine.workers * machine.threads), 1, report)
     run_jobs(jobs, setting, machine.workers, report)
     draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in jobs}, out / "learning_curves.png")
     return finish(jobs, setting, out, sources, time.monotonic() - started)
