@@ -47,12 +47,12 @@ class Settings(BaseSettings):
     ae_title: str = Field("TRIAGE", description="Our AE title, called and calling.")
     dicom_host: str = Field("0.0.0.0", description="Address the Storage SCP listens on.")  # noqa: S104
     dicom_port: Port = Field(11112, description="Port of the Storage SCP; 0 takes a free one.")
-    scp_processes: int = Field(1, ge=1, le=64, description="How many SCP processes accept on the port (`up` only).")
+    scp_processes: int = Field(1, ge=1, le=64, description="How many SCP processes share the port; with 1 a port in use is an error.")
     peers: NameList = Field(
         (),
         description="Who may send: AET, AET@ADDRESS or AET@NETWORK/BITS. Empty: any title from loopback, nobody else.",
     )
-    max_associations: int = Field(64, ge=1, description="Associations served at once by one SCP process.")
+    max_associations: int = Field(64, ge=1, le=400, description="Associations served at once by one SCP process.")
     max_pdu_bytes: int = Field(262144, ge=4096, description="Longest PDU we accept, bytes.")
     max_dataset_bytes: int = Field(1_073_741_824, ge=1_048_576, description="Longest dataset we accept, bytes.")
     association_timeout_s: float = Field(

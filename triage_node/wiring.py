@@ -201,7 +201,6 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
     from triage_node.pipeline.tasks import CeleryBell, make_app
 
     spool = DirectorySpool(settings.spool_dir, settings.spool_floor_bytes)
-    spool.remove_stale()
     intake = Intake(study_path(settings, CeleryBell(make_app(broker_url(settings)))))
     intake.start()
     intake.reindex(spool.instances(), read_header, _modified_at)
@@ -216,7 +215,7 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         on_association_opened=intake.association_opened,
         on_association_ended=intake.association_ended,
         policy=PeerPolicy.parse(settings.peers, settings.ae_title),
-        reuse_port=True,
+        reuse_port=settings.scp_processes > 1,
         limits=Limits(
             maximum_associations=settings.max_associations,
             maximum_pdu_bytes=settings.max_pdu_bytes,
