@@ -146,8 +146,12 @@ def storage_scu(settings: Settings) -> StorageScu:
 def senders(settings: Settings) -> Mapping[DestinationKind, Sender]:
     """Return one sender for each kind of destination."""
     from triage_node.forwarding.dicom_sender import DicomSender
+    from triage_node.forwarding.stow_rs import StowSender
 
-    return {DestinationKind.DICOM: DicomSender(storage_scu(settings))}
+    return {
+        DestinationKind.DICOM: DicomSender(storage_scu(settings)),
+        DestinationKind.STOW: StowSender(settings.connect_timeout_s, settings.dimse_timeout_s),
+    }
 
 
 def read_folder(settings: Settings, folder: Path) -> list[dict[str, Any]]:

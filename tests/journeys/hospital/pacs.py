@@ -69,9 +69,9 @@ class Pacs:
 
 
 class Orthanc:
-    """Debian's Orthanc as PACS, on loopback ports with a storage of its own."""
+    """Debian's Orthanc as PACS, on loopback ports with a storage of its own; ``settings`` go into its configuration."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.address = PeerAddress("ORTHANC", "127.0.0.1", free_port())
         self._http_port = free_port()
@@ -92,6 +92,7 @@ class Orthanc:
                     "DicomAlwaysAllowEcho": True,
                     "Plugins": [],
                 }
+                | settings
             )
         )
 
@@ -105,6 +106,21 @@ class Orthanc:
         with (self.folder / "orthanc.log").open("wb") as output:
             self._process = subprocess.Popen([executable, str(self._configuration)], stdout=output, stderr=output)
         wait_until(self._answers, "Orthanc answers", within_s=30)
+
+    def kill(self) -> None:
+        """End as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http_port}"
+
+    def post(self, path: str, body: object) -> Any:
+        """POST JSON to one REST resource."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
 
     def stop(self) -> None:
         self._process.terminate()
