@@ -1,0 +1,158 @@
+"""A whole run on heads of simple shapes: small, but every step is the real one."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from triage_node.cascade.runner import Cascade
+from triage_node.cascade.self_test import reference_volume, run_self_test
+from triage_node.cascade.weights import read_release
+from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
+from triage_node.training.datasets import LabelledScan, ScanVolume
+from triage_node.training.job import JobSetting, TrainingJob, allowed_scans, open_banks, run_job, trained_member
+from triage_node.training.predictions import read_predictions
+from triage_node.training.train import Machine, build_banks, folds_of, run
+
+torch.set_num_threads(1)
+BLEEDING = reference_volume()
+BLOODLESS = np.where(BLEEDING > 58, np.where(BLEEDING < 80, 35, BLEEDING), BLEEDING).astype(np.int16)
+
+
+def scan_volume(bleeds, number):
+    shifted = np.roll(BLEEDING if bleeds else BLOODLESS, number, axis=2)
+    return ScanVolume(shifted, (0.8, 0.8), 5.0)
+
+
+def labelled(number):
+    bleeds = number % 2 == 0
+    slices = np.zeros((6, 6), dtype=np.float32)
+    if bleeds:
+        slices[2:5, [0, 4]] = 1
+    return LabelledScan(
+        subject=f"patient-{number}",
+        series=f"series-{number}",
+        source="made-for-a-test",
+        labels=slices.max(axis=0),
+        slice_labels=slices,
+        slice_ids=tuple("123456"),
+        reader=partial(scan_volume, bleeds, number),
+    )
+
+
+SCANS = [labelled(number) for number in range(8)]
+CONFIGURATION = RunConfiguration(
+    name="small",
+    folds=2,
+    members=1,
+    architecture=replace(RunConfiguration("x").architecture, input_size=64, units=16),
+    made_up=MadeUp(pasted_per_head=0, phantoms=0),
+    encoder=(EncoderPhase(steps=8, batch=8, size=64),),
+    sequence=SequencePhase(steps=6, scans=4, views=1),
+    joint=JointPhase(steps=2, scans=2, size=64),
+)
+CONFIGURATION = replace(
+    CONFIGURATION, optimization=replace(CONFIGURATION.optimization, checkpoint_every_steps=2, mixed_precision=False)
+)
+SOURCES = {"made-for-a-test": {"scans": 8, "licence": "none", "citation": "none"}}
+
+
+def quiet(_progress):
+    """Tell nobody."""
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return run(SCANS, CONFIGURATION, out, Machine(), quiet, sources=SOURCES), out
+
+
+@pytest.mark.slow
+def test_a_run_ends_in_a_release_that_the_node_accepts(release):
+    folder, _ = release
+    cascade = Cascade.load(folder, device="cpu", operating_point="balanced")
+    assert run_self_test(cascade) <= 1e-4
+    finding = cascade.read_volume(BLEEDING, 5.0, list("abcdef")).finding
+    assert finding.model_name == "small"
+    assert read_release(folder).manifest["training"]["subjects"] == 8
+
+
+@pytest.mark.slow
+def test_predictions_are_out_of_fold_for_every_patient(release):
+    _, out = release
+    predicted = read_predictions(out / "out_of_fold.csv")
+    assert sorted(predicted.subjects) == sorted(scan.subject for scan in SCANS)
+    assert set(predicted.folds) == {"0", "1"}
+    assert predicted.slices is not None
+    assert len(predicted.slices.slice_ids) == 48
+
+
+@pytest.mark.slow
+def test_a_run_leaves_curves_card_and_measured_points(release):
+    folder, out = release
+    assert (out / "learning_curves.png").stat().st_size > 1000
+    card = (folder / "model_card.md").read_text()
+    assert "Research use only, not for diagnostic use" in card
+    assert "8 patients" in card
+    points = json.loads((folder / "operating_points.json").read_text())["points"]
+    assert set(points) == {"balanced", "high_sensitivity", "paper"}
+    assert points["balanced"]["measured"]["sensitivity"]["n"] == 4
+
+
+def setting_in(folder, configuration=CONFIGURATION):
+    build_banks(SCANS, configuration, folder / "banks", 1, quiet)
+    return JobSetting(
+        configuration, folder / "banks", folder / "jobs", folds_of(SCANS, configuration), device="cpu", threads=1
+    )
+
+
+def test_a_job_never_sees_the_patients_kept_aside(tmp_path):
+    setting = setting_in(tmp_path)
+    banks = open_banks(setting.banks)
+    for fold in range(2):
+        aside = {subject for subject, each in setting.fold_of_subject.items() if each == fold}
+        allowed = allowed_scans(banks, aside)
+        assert not {allowed["real"].bank.subjects[scan] for scan in allowed["real"].scans} & aside
+
+
+def run_until_killed(folder):
+    torch.set_num_threads(1)
+    run_job(TrainingJob(0, 0), setting_in(Path(folder)), lambda _: time.sleep(0.02))
+
+
+@pytest.mark.slow
+def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
+    job = TrainingJob(0, 0)
+    undisturbed = setting_in(tmp_path / "undisturbed")
+    run_job(job, undisturbed, quiet)
+    killed = setting_in(tmp_path / "killed")
+    process = multiprocessing.get_context("spawn").Process(target=run_until_killed, args=(str(tmp_path / "killed"),))
+    process.start()
+    checkpoint = killed.folder(job) / "checkpoint.pt"
+    deadline = time.monotonic() + 90
+    while not checkpoint.is_file() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert checkpoint.is_file()
+    run_job(job, killed, quiet)
+    expected, found = (trained_member(job, each).state_dict() for each in (undisturbed, killed))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_scans_without_blood_alone_cannot_be_trained_on(tmp_path):
+    bloodless = [scan for scan in SCANS if scan.labels[0] == 0]
+    with pytest.raises(ConfigurationRejected, match="scans with blood"):
+        run(bloodless, CONFIGURATION, tmp_path / "out", Machine(), quiet, sources={})
+    assert not (tmp_path / "out").exists()
