@@ -92,3 +92,10 @@ def test_naive_times_are_refused(engine: Engine) -> None:
     naive = NOW.replace(tzinfo=None)
     with pytest.raises(StatementError, match="without a time zone"):
         SqlStudyRepository(engine).heartbeat(ProcessPulse("beat", "h", 1, naive, NOW))
+
+
+def test_an_error_never_shows_the_values_of_its_statement(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(DBAPIError) as raised:
+        connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Secret^Name"})
+    assert "nowhere" in str(raised.value)
+    assert "Secret" not in str(raised.value)

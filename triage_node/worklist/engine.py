@@ -2,7 +2,8 @@
 
 SQLite and PostgreSQL are both written to by several processes and threads at once. SQLite serialises writers: a writing
 transaction takes the write lock at its start (BEGIN IMMEDIATE), because upgrading a read lock later fails at once
-instead of waiting. PostgreSQL serialises by study: see ``row_locks``.
+instead of waiting. PostgreSQL serialises by study: see ``row_locks``. Errors never show the values of a statement: they
+would carry patients into the log.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def make_engine(url: str) -> Engine:
 def _postgresql_engine(url: URL) -> Engine:
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
         pool_pre_ping=True,  # a restarted server or a firewall's idle timeout costs a reconnect, not a failed step
         pool_recycle=1800,
         connect_args={
@@ -68,7 +70,8 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": LOCK_WAIT_S})
+    driver = url.set(drivername="sqlite+pysqlite")
+    engine = create_engine(driver, hide_parameters=True, connect_args={"timeout": LOCK_WAIT_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
