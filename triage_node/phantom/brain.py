@@ -111,7 +111,7 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     ventricle = grid.coverage(ventricle_depth(space, traits.ventricles))
     ventricle *= 1.0 - np.where(z < -12.0, 0.0, 1.0) * in_stem * (y < 24.0)
     blend(hu, ventricle, traits.csf_hu - 1.0)
-    cover *= (1.0 - ventricle) * (1.0 - in_stem)
+    cover *= (1.0 - ventricle) * (1.0 - in_stem) * grid.coverage(cavity.depth_mm)
 
     falx = falx_distance(m, callosal, tent)
     blend(hu, grid.coverage(-falx, 0.7), traits.falx_hu)

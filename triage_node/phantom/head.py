@@ -29,6 +29,9 @@ from triage_node.phantom.traits import drawn_brain, drawn_face, drawn_patient, d
 VISIBLE = 0.4
 """Coverage from which a voxel belongs to a mask."""
 
+OUTSHONE_HU = 110.0
+"""A voxel brighter than this holds bone too, which outshines the blood: it is in no mask."""
+
 _HEAD = (-84.0, -112.0, -170.0), (84.0, 104.0, 92.0)
 _BRAIN = (-76.0, -90.0, -112.0), (76.0, 92.0, 80.0)
 
@@ -89,6 +92,7 @@ def make_head(
     part = volume[box]
     np.maximum(part, hu, out=part)
     volume[box] = artefacts.reconstructed(part, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
+    masks[volume > OUTSHONE_HU] = 0
     return PhantomHead(
         volume_hu=np.clip(np.rint(volume), -1024, 3071).astype(np.int16),
         masks=masks,

@@ -60,6 +60,9 @@ class LesionPlan:
         return ball_radius_mm(self.volume_ml)
 
 
+SLANT_MM = 3.5
+"""Bleeds under the skull start where it changes by less than this between slices: elsewhere bone hides them."""
+
 SATELLITE = 0.5
 """The largest share of the main bleed's volume that another of its kind has."""
 
@@ -119,12 +122,13 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
     depth, m = where.depth_mm, np.abs(where.midline_mm)
     above = where.above_tentorium_mm > 4.0
     wall = (np.abs(depth - 1.5) < 1.5) & above
+    upright = wall & (np.abs(np.gradient(depth, axis=0)) < SLANT_MM)
     if kind == "EDH":
-        return [wall & (m > 22.0)]
+        return [upright & (m > 22.0), wall & (m > 22.0)]
     if kind == "SDH":
         sheet = where.falx_mm if variant == "falx" else where.tentorium_mm
-        convexity = wall & (m > 28.0)
-        return [convexity] if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), convexity]
+        convexity = [upright & (m > 28.0), wall & (m > 28.0)]
+        return convexity if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), *convexity]
     if kind == "CPH":
         radius = ball_radius_mm(volume_ml)
         dry = (where.csf < 0.2) & (where.ventricle < 0.2)
@@ -133,9 +137,9 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
             dry & (depth > 6.0),
         ]
     if kind == "SAH":
-        space = where.csf > 0.4
-        near = (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
-        return [space & near, space & (depth > 0.0)]
+        space = where.csf > 0.3
+        near = (depth > 2.0) & (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
+        return [space & near, space & (depth > 2.0)]
     return [where.ventricle > 0.6]
 
 

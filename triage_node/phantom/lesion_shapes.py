@@ -18,8 +18,11 @@ CORONAL_Y_MM, LAMBDOID_Y_MM = -24.0, 56.0
 """Sutures that stop an epidural bleed, because the dura is fixed there."""
 
 
-THICKEST_MM = 15.0
-"""A subdural bleed that would be thicker than this spreads instead."""
+SWELLING = 2.2
+"""Blood widens the sulci that it fills."""
+
+THINNEST_MM, THICKEST_MM = 3.0, 15.0
+"""A subdural bleed that would be thinner than this keeps together, one that would be thicker spreads."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,9 @@ def _crescent(
     if thickness > THICKEST_MM:
         reach_z *= thickness / THICKEST_MM
         thickness = THICKEST_MM
+    elif thickness < THINNEST_MM:
+        shrink = math.sqrt(thickness / THINNEST_MM)
+        reach_y, reach_z, thickness = reach_y * shrink, reach_z * shrink, THINNEST_MM
     box = _around(
         where.grid, plan.center_mm, (16.0 if plan.variant == "falx" else max(reach_y, 40.0), reach_y, reach_z)
     )
@@ -142,7 +148,7 @@ def _crescent(
     walls = {"convexity": where.depth_mm, "falx": where.falx_mm, "tentorium": where.tentorium_mm}
     wall = np.maximum(walls[plan.variant or "convexity"][box], -1.0)
     lumps = 1.0 + 0.25 * texture.read(grid, 14.0)
-    score = max(thickness, 1.5) * (1.0 - away2 * away2) * lumps - wall
+    score = thickness * (1.0 - away2 * away2) * lumps - wall
     score = np.where(away2 < 1.0, score, np.float32(-50.0))
     allowed = np.clip(where.depth_mm[box] / np.float32(where.grid.pixel_mm) + 0.5, 0.0, 1.0) * np.clip(
         side + 0.5, 0.0, 1.0
@@ -160,7 +166,7 @@ def _sheets(
     grid = where.grid.part(box)
     dx, dy, dz = _offsets(grid, plan.center_mm)
     order = np.sqrt(dx * dx + dy * dy + dz * dz) + 5.0 * texture.read(grid, 8.0)
-    space = np.clip(where.csf[box] * 1.5, 0.0, 1.0)
+    space = np.clip(where.csf[box] * SWELLING, 0.0, 1.0)
     return box, _gated(
         np.asarray(order, dtype=np.float32), space, plan.volume_ml / grid.voxel_ml, min(0.08 * reach, 6.0)
     )

@@ -35,7 +35,7 @@ STATISTICS: Mapping[str, LesionStatistics] = {
 }
 SMALLEST_ML = 0.05
 FAINT_BELOW_ML = 3.0
-VISIBLE_ML: Mapping[str, float] = {"CPH": 0.25, "IVH": 0.2, "SDH": 0.9, "EDH": 0.8, "SAH": 0.25}
+VISIBLE_ML: Mapping[str, float] = {"CPH": 0.25, "IVH": 0.2, "SDH": 0.9, "EDH": 0.8, "SAH": 0.4}
 """The smallest main bleed of a patient, mL."""
 _NORMAL_95 = 1.645
 
