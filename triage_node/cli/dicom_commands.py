@@ -1,4 +1,4 @@
-"""``echo`` and ``send``: this node as an SCU, to try a connection or to push a folder."""
+"""``echo`` and ``send``: this node as an SCU; ``conformance``: what it negotiates."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(echo)
     app.command()(send)
+    app.command()(conformance)
 
 
 def echo(to: Peer = "", config: options.Config = None, dicom_port: options.DicomPort = None) -> None:
@@ -68,3 +69,10 @@ def send(
     for problem in problems[:20]:
         sys.stderr.write(problem + "\n")
     raise typer.Exit(0 if taken == len(paths) else 1)
+
+
+def conformance() -> None:
+    """Print the DICOM conformance statement of this version as Markdown."""
+    from triage_node.conformance_statement import statement
+
+    sys.stdout.write(statement())
