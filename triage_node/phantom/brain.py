@@ -83,34 +83,24 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     below = (tent < 0) & (y - petrous_line_y(m) > -9.0)
 
     fissure = np.maximum(m - 0.3 * traits.gap_mm, callosal)
+    medial = fissure < cavity.depth_mm
     surface = np.minimum(cavity.depth_mm - traits.gap_mm * (1.0 + 0.4 * waver), fissure)
     surface = np.where(below, cavity.depth_mm - 1.0, surface)
     np.minimum(surface, tent_far, out=surface)
     fold = texture.folds(grid, traits.gyrus_mm, 62.0)
-    np.maximum(
-        fold, surface - (np.where(fissure < cavity.depth_mm, np.float32(7.0), np.float32(14.0)) + 3.0 * waver), out=fold
-    )
+    np.maximum(fold, surface - np.where(medial, np.float32(7.0), np.float32(14.0)) - 3.0 * waver, out=fold)
     sylvian = smoothly(_sylvian_distance, (m, y, z), grid.pixel_mm, 2.0) + 0.3 * (fold - 2.5)
 
     hu = _matter(space, surface, fold, sylvian, below, waver, traits)
-    csf = np.where(
-        below,
-        np.float32(-6.0),
-        traits.sulcus_mm * np.where(fissure < cavity.depth_mm, np.float32(0.6), 1.0 - 0.03 * surface) - fold,
-    )
+    opening = traits.sulcus_mm * np.where(medial, np.float32(0.6), 1.0 - 0.03 * surface)
+    csf = np.asarray(opening - fold, dtype=np.float32)
+    csf[below] = -6.0
     np.maximum(csf, -surface, out=csf)
     np.maximum(csf, traits.sylvian_mm * (0.7 + 0.6 * waver) - sylvian, out=csf)
     _add_cisterns(csf, space, m, waver + np.float32(0.3) * (np.float32(3.0) - np.minimum(fold, 8.0)), traits)
     cover = grid.coverage(csf)
     blend(hu, cover, traits.csf_hu)
-    stem = np.full_like(hu, -20.0)
-    space.deepen(stem, _STEM)
-    in_stem = grid.coverage(stem, 0.6)
-    blend(hu, in_stem, 0.45 * traits.white_hu + 0.55 * traits.grey_hu)
-    space.paint(hu, _ARTERIES, traits.arterial_hu)
-    ventricle = grid.coverage(ventricle_depth(space, traits.ventricles))
-    ventricle *= 1.0 - np.where(z < -12.0, 0.0, 1.0) * in_stem * (y < 24.0)
-    blend(hu, ventricle, traits.csf_hu - 1.0)
+    ventricle, in_stem = _paint_middle(hu, space, traits)
     cover *= (1.0 - ventricle) * (1.0 - in_stem) * grid.coverage(cavity.depth_mm)
 
     falx = falx_distance(m, callosal, tent)
@@ -118,6 +108,20 @@ def paint_brain(space: Space, cavity: Cavity, traits: BrainTraits, texture: Text
     blend(hu, 0.8 * grid.coverage(-tent_far, 0.5), traits.falx_hu - 3.0)
     paint_sinuses(hu, space, m, tent, cavity, traits.venous_hu)
     return hu, Compartments(grid, cavity.depth_mm, midline, tent, cover, ventricle, falx, tent_far)
+
+
+def _paint_middle(hu: FloatArray, space: Space, traits: BrainTraits) -> tuple[FloatArray, FloatArray]:
+    """Paint brainstem, arteries and ventricles, in place; give the coverage by ventricles and by brainstem."""
+    grid = space.grid
+    stem = np.full_like(hu, -20.0)
+    space.deepen(stem, _STEM)
+    in_stem = grid.coverage(stem, 0.6)
+    blend(hu, in_stem, 0.45 * traits.white_hu + 0.55 * traits.grey_hu)
+    space.paint(hu, _ARTERIES, traits.arterial_hu)
+    ventricle = grid.coverage(ventricle_depth(space, traits.ventricles))
+    ventricle *= 1.0 - in_stem * ((space.z >= -12.0) & (space.y < 24.0))
+    blend(hu, ventricle, traits.csf_hu - 1.0)
+    return ventricle, in_stem
 
 
 def _matter(

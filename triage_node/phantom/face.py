@@ -122,7 +122,8 @@ def _soft_tissue(
     y, z = grid.y, grid.z
     planes = np.abs(texture.read(grid, 5.0))
     tissue = np.where(planes < traits.fat, np.float32(FAT_HU), np.float32(MUSCLE_HU))
-    temporal = (np.square((z + 6.0) / 26.0) + np.square((y + 14.0) / 36.0) < 1.0) & (np.abs(grid.x) > 40)
+    reach = 8.0 * (1.0 - np.square((z + 6.0) / 30.0) - np.square((y + 14.0) / 40.0))
+    temporal = (-outer < reach) & (np.abs(grid.x) > 40)
     vault = np.where(temporal & (skin > 2.5), np.float32(MUSCLE_HU), np.float32(-60.0))
     tissue = np.where((z > -24.0) & (outer > -12.0) & (skin < 12.0), vault, tissue)
     tissue = np.where((skin < 5.5) & (z <= -24.0), np.float32(FAT_HU), tissue)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +63,8 @@ def make_head(
     ValueError
         A kind is unknown.
     """
-    unknown = [kind for kind in kinds or () if kind not in SUBTYPES]
-    if unknown:
-        raise ValueError(f"unknown kinds of blood: {', '.join(unknown)}; choose from {', '.join(SUBTYPES)}")
     rng = np.random.Generator(np.random.PCG64(seed))
-    wanted = drawn_kinds(rng) if kinds is None else tuple(kind for kind in SUBTYPES if kind in kinds)
+    wanted = _wanted(rng, kinds)
     patient = drawn_patient(rng)
     scan, pose, kernel = drawn_scan(rng, patient, size, slice_spacing_mm, tilt_deg)
     chosen = mimics.drawn_mimics(rng, patient.age)
@@ -74,25 +72,14 @@ def make_head(
     whole = HeadGrid(scan, pose)
     box = whole.box(*_HEAD)
     grid = whole.part(box)
-    hollow = cavity(grid, _bulge(grid, texture))
-
-    hu, outer, bone_mm = _outside(grid, hollow, rng, texture)
-    brain_hu, brain_masks, lesions = _inside(grid, hollow, wanted, patient.age, chosen, rng, texture)
-    brain_box = grid.box(*_BRAIN)
-    blend(hu[brain_box], grid.coverage(hollow.depth_mm)[brain_box], brain_hu)
-    masks = np.zeros(whole.shape, dtype=np.uint8)
-    masks[box][brain_box] = np.where(hollow.depth_mm[brain_box] > 0, brain_masks, 0)
-    if "scalp_swelling" in chosen:
-        mimics.swell_scalp(hu, grid, outer, rng)
-    if "fracture" in chosen:
-        mimics.fracture(hu, grid, hollow.depth_mm, bone_mm, rng, texture)
-    _disturb(hu, grid, hollow, chosen, rng)
+    making = _Making(rng, texture, grid, cavity(grid, _bulge(grid, texture)), chosen, patient.age)
+    hu, shown, lesions = _painted(making, wanted)
 
     volume = np.repeat(artefacts.head_holder(rng, size, scan.pixel_spacing_mm)[None], scan.slices, axis=0)
-    part = volume[box]
-    np.maximum(part, hu, out=part)
-    volume[box] = artefacts.reconstructed(part, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
-    masks[volume > OUTSHONE_HU] = 0
+    np.maximum(volume[box], hu, out=hu)
+    volume[box] = artefacts.reconstructed(hu, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
+    masks = np.zeros(whole.shape, dtype=np.uint8)
+    masks[box] = np.where(volume[box] > OUTSHONE_HU, 0, shown)
     return PhantomHead(
         volume_hu=np.clip(np.rint(volume), -1024, 3071).astype(np.int16),
         masks=masks,
@@ -108,6 +95,47 @@ def make_head(
     )
 
 
+@dataclass(frozen=True)
+class _Making:
+    """A head while it is made: randomness, the grid around it, its cavity, its negatives and its age in years."""
+
+    rng: np.random.Generator
+    texture: Texture
+    grid: HeadGrid
+    hollow: Cavity
+    chosen: frozenset[str]
+    age: int
+
+
+def _wanted(rng: np.random.Generator, kinds: Sequence[str] | None) -> tuple[str, ...]:
+    """The kinds to draw, in the order of ``SUBTYPES``."""
+    if kinds is None:
+        return drawn_kinds(rng)
+    unknown = [kind for kind in kinds if kind not in SUBTYPES]
+    if unknown:
+        raise ValueError(f"unknown kinds of blood: {', '.join(unknown)}; choose from {', '.join(SUBTYPES)}")
+    return tuple(kind for kind in SUBTYPES if kind in kinds)
+
+
+def _painted(making: _Making, wanted: tuple[str, ...]) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
+    """The head before it is scanned, with artefacts but without blur and grain: HU, masks and bleeds."""
+    grid, hollow, rng = making.grid, making.hollow, making.rng
+    traits = drawn_face(rng)
+    bone_mm = bone_thickness(grid, traits)
+    hu = paint_face(grid, hollow, bone_mm, traits, making.texture)
+    brain = grid.box(*_BRAIN)
+    brain_hu, brain_masks, lesions = _inside(making, wanted)
+    blend(hu[brain], grid.coverage(hollow.depth_mm)[brain], brain_hu)
+    masks = np.zeros(grid.shape, dtype=np.uint8)
+    masks[brain] = np.where(hollow.depth_mm[brain] > 0, brain_masks, 0)
+    if "scalp_swelling" in making.chosen:
+        mimics.swell_scalp(hu, grid, hollow.dome_mm + bone_mm, rng)
+    if "fracture" in making.chosen:
+        mimics.fracture(hu, grid, hollow.depth_mm, bone_mm, rng, making.texture)
+    _disturb(hu, grid, hollow, making.chosen, rng)
+    return hu, masks, lesions
+
+
 def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
     """How far (mm) the inner table lies outside a smooth egg: waves, less the crests in front and behind."""
     bulge = 1.3 * texture.read(grid, 32.0) + 0.5 * texture.read(grid, 13.0)
@@ -118,34 +146,18 @@ def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
     return np.asarray(bulge, dtype=np.float32)
 
 
-def _outside(
-    grid: HeadGrid, hollow: Cavity, rng: np.random.Generator, texture: Texture
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """HU outside the cavity, depth below the outer table (mm) and thickness of the vault (mm)."""
-    traits = drawn_face(rng)
-    bone_mm = bone_thickness(grid, traits)
-    return paint_face(grid, hollow, bone_mm, traits, texture), hollow.dome_mm + bone_mm, bone_mm
-
-
-def _inside(
-    head: HeadGrid,
-    hollow: Cavity,
-    wanted: tuple[str, ...],
-    age: int,
-    chosen: frozenset[str],
-    rng: np.random.Generator,
-    texture: Texture,
-) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
+def _inside(making: _Making, wanted: tuple[str, ...]) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
     """HU inside the cavity, masks and bleeds in the box of the brain."""
-    box = head.box(*_BRAIN)
-    grid = head.part(box)
+    rng, texture, hollow = making.rng, making.texture, making.hollow
+    box = making.grid.box(*_BRAIN)
+    grid = making.grid.part(box)
     cropped = Cavity(hollow.depth_mm[box], hollow.dome_mm[box], hollow.above_base_mm[box])
-    traits = drawn_brain(rng, age, "dense_sinus" in chosen)
+    traits = drawn_brain(rng, making.age, "dense_sinus" in making.chosen)
     plans = _pushing_plans(rng, wanted, grid, cropped)
-    space = _bent(grid, plans, age, texture)
+    space = _bent(grid, plans, making.age, texture)
     hu, compartments = paint_brain(space, cropped, traits, texture)
-    mimics.calcify(hu, space, compartments.falx_mm, chosen, rng, texture)
-    if "old_infarct" in chosen:
+    mimics.calcify(hu, space, compartments.falx_mm, making.chosen, rng, texture)
+    if "old_infarct" in making.chosen:
         mimics.infarct(hu, space, traits.csf_hu, rng, texture)
     plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
     masks = np.zeros(hu.shape, dtype=np.uint8)

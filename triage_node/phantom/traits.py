@@ -62,7 +62,7 @@ def drawn_face(rng: np.random.Generator) -> FaceTraits:
         diploe_hu=float(rng.uniform(450, 950)),
         frontal_sinus=float(rng.uniform(0.4, 1.4)),
         mastoid_air=float(rng.uniform(0.4, 1.5)),
-        fat=float(rng.uniform(0.08, 0.26)),
+        fat=float(rng.uniform(0.06, 0.2)),
     )
 
 
