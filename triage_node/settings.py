@@ -47,10 +47,16 @@ class Settings(BaseSettings):
     ae_title: str = Field("TRIAGE", description="Our AE title, called and calling.")
     dicom_host: str = Field("0.0.0.0", description="Address the Storage SCP listens on.")  # noqa: S104
     dicom_port: Port = Field(11112, description="Port of the Storage SCP; 0 takes a free one.")
-    scp_processes: int = Field(1, ge=1, le=64, description="How many SCP processes share the port; with 1 a port in use is an error.")
+    scp_processes: int = Field(
+        1, ge=1, le=64, description="How many SCP processes share the port; with 1 a port in use is an error."
+    )
     peers: NameList = Field(
         (),
         description="Who may send: AET, AET@ADDRESS or AET@NETWORK/BITS. Empty: any title from loopback, nobody else.",
+    )
+    commitment_peers: NameList = Field(
+        (),
+        description="Where reports of storage commitment go: AET@HOST:PORT of senders; to others over their association.",
     )
     max_associations: int = Field(64, ge=1, le=400, description="Associations served at once by one SCP process.")
     max_pdu_bytes: int = Field(262144, ge=4096, description="Longest PDU we accept, bytes.")
@@ -113,7 +119,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines.")
 
-    @field_validator("peers", "pacs", mode="before")
+    @field_validator("peers", "pacs", "commitment_peers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -149,7 +155,7 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("pacs")
+    @field_validator("pacs", "commitment_peers")
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any
 from triage_node import logs
 from triage_node.core.destination import DestinationKind
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.identifiers import PeerAddress
 from triage_node.core.series import EligibilityLimits
 from triage_node.settings import Settings
 
 if TYPE_CHECKING:
+    from triage_node.arrival.storage_commitment import StorageCommitment
     from triage_node.assembly.volume_reader import PixelVolumeReader
     from triage_node.cascade.runner import Cascade
     from triage_node.core.ports import Sender
+    from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
     from triage_node.forwarding.storage_scu import StorageScu
     from triage_node.pipeline.heart import Heart
     from triage_node.pipeline.steps import Bell, PathRules, StudyPath
@@ -143,6 +146,31 @@ def storage_scu(settings: Settings) -> StorageScu:
     )
 
 
+def commitment_scu(settings: Settings) -> StorageCommitmentScu:
+    """Return the station that asks for storage commitment, and reports it."""
+    from triage_node.forwarding.requestor import Requestor
+    from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
+
+    timeouts = settings.connect_timeout_s, settings.dimse_timeout_s, settings.dimse_timeout_s
+    return StorageCommitmentScu(Requestor(settings.ae_title, *timeouts))
+
+
+def storage_commitment(settings: Settings, path: StudyPath) -> StorageCommitment:
+    """Return what answers storage commitment in the SCP's process."""
+    from triage_node.arrival.storage_commitment import StorageCommitment
+    from triage_node.forwarding.storage_commitment_scu import event_report
+    from triage_node.pipeline.commitments import CommitmentPath
+
+    peers = (PeerAddress.parse(text) for text in settings.commitment_peers)
+    return StorageCommitment(
+        path.repository.kept_instances,
+        event_report,
+        commitment_scu(settings).report,
+        CommitmentPath(path).received,
+        {peer.ae_title: peer for peer in peers},
+    )
+
+
 def senders(settings: Settings) -> Mapping[DestinationKind, Sender]:
     """Return one sender for each kind of destination."""
     from triage_node.forwarding.dicom_sender import DicomSender
@@ -205,7 +233,8 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
     from triage_node.pipeline.tasks import CeleryBell, make_app
 
     spool = DirectorySpool(settings.spool_dir, settings.spool_floor_bytes)
-    intake = Intake(study_path(settings, CeleryBell(make_app(broker_url(settings)))))
+    path = study_path(settings, CeleryBell(make_app(broker_url(settings))))
+    intake = Intake(path)
     intake.start()
     intake.reindex(spool.instances(), read_header, _modified_at)
     scp = StorageScp(
@@ -218,6 +247,7 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         on_quarantined=intake.quarantined,
         on_association_opened=intake.association_opened,
         on_association_ended=intake.association_ended,
+        commitment=storage_commitment(settings, path),
         policy=PeerPolicy.parse(settings.peers, settings.ae_title),
         reuse_port=settings.scp_processes > 1,
         limits=Limits(
@@ -260,6 +290,7 @@ def run_worker(settings: Settings, supervisor: int | None = None) -> None:
 def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     """Run a courier until SIGTERM: it forwards evidence, closes quiet series and rings for due work."""
     logs.configure("courier", settings.log_level, settings.log_format)
+    from triage_node.pipeline.commitments import CommitmentPath
     from triage_node.pipeline.lanes import Lanes, lane_width
     from triage_node.pipeline.outbox import ForwardingPath
     from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_forwarding, make_app
@@ -268,7 +299,8 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     path = study_path(settings, CeleryBell(app))
     names = [each.name for each in settings.every_destination]
     threads = max(settings.courier_threads, len(names) + 2)  # every destination its lane, and housekeeping beside them
-    forwarding = ForwardingPath(path, senders(settings), lanes=Lanes(lane_width(threads, len(names))))
+    commitments = CommitmentPath(path, commitment_scu(settings))
+    forwarding = ForwardingPath(path, senders(settings), commitments, Lanes(lane_width(threads, len(names))))
     add_forwarding(app, forwarding.forward, path.close_ready, path.ring_due)
     detail = {"destinations": ", ".join(names) or "none"}
     queues = [FORWARD, HOUSEKEEPING]

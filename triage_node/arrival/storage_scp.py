@@ -1,7 +1,8 @@
 """The Storage and Verification SCP: what a scanner sends is on disk before it reads Success.
 
 In: associations of allowed peers. Out: one ``StoredInstance`` an acknowledged instance, one ``QuarantinedObject`` a refused
-one, and the opening and end of every association, to the callbacks that the caller gives. Never: a dataset decoded or
+one, and the opening and end of every association, to the callbacks that the caller gives; storage commitment is answered by
+``StorageCommitment``. Never: a dataset decoded or
 encoded again, a Success before the disk has confirmed, an exception of a callback that reaches the peer, a patient
 identifier in a log line. Answers to PS3.4 Annex A (Verification) and Annex B (Storage), PS3.7 9.1 and PS3.8 9.
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -26,7 +28,10 @@ from triage_node.arrival.c_store import CStore, HeaderReader
 from triage_node.arrival.connection_rate import ConnectionRate
 from triage_node.arrival.message_limits import message_bound
 from triage_node.arrival.peer_policy import PeerPolicy
+from triage_node.arrival.storage_commitment import StorageCommitment
+from triage_node.core.commitment import STORAGE_COMMITMENT_PUSH_MODEL
 from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, TRANSFER_SYNTAXES
+from triage_node.core.dimse_status import PROCESSING_FAILURE
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.ports import QuarantinedObject, Spool, StoredInstance
 
@@ -70,14 +75,16 @@ class Limits:
 
 @functools.cache
 def supported_contexts() -> SharedContexts:
-    """Return Verification and every standard Storage SOP class, each with the transfer syntaxes that we keep.
+    """Return Verification, Storage Commitment and every standard Storage SOP class with the transfer syntaxes that we keep.
 
     Classes are listed, not taken unseen: with pynetdicom's unrestricted service a peer could hand over objects in transfer
     syntaxes that no later station can read, and learn of it from nobody.
     """
     syntaxes = list(TRANSFER_SYNTAXES)
     classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
-    return SharedContexts([build_context(Verification), *(build_context(uid, syntaxes) for uid in classes)])
+    commitment = build_context(STORAGE_COMMITMENT_PUSH_MODEL, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+    commitment.scu_role = commitment.scp_role = True  # senders ask us; archives that we asked report to us
+    return SharedContexts([build_context(Verification), commitment, *(build_context(uid, syntaxes) for uid in classes)])
 
 
 class StorageScp:
@@ -91,6 +98,8 @@ class StorageScp:
         See ``CStore``.
     on_association_opened, on_association_ended
         See ``AssociationRegister``.
+    commitment
+        Answers for storage commitment; without one such requests fail.
     policy
         Who may call; without one every title from this machine and nobody else.
     tls
@@ -111,6 +120,7 @@ class StorageScp:
         on_quarantined: Callable[[QuarantinedObject], None],
         on_association_opened: OnOpened,
         on_association_ended: OnEnded,
+        commitment: StorageCommitment | None = None,
         policy: PeerPolicy | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -121,6 +131,7 @@ class StorageScp:
         self._limits = limits or Limits()
         self._tls = tls
         self._reuse_port = reuse_port
+        self._commitment = commitment
         self._c_store = CStore(spool, read_header, on_stored, on_quarantined)
         self._register = AssociationRegister(on_association_opened, on_association_ended)
         self._entity = self._application_entity(ae_title)
@@ -174,6 +185,8 @@ class StorageScp:
         while self._register.count() and time.monotonic() < deadline:
             time.sleep(0.02)
             self._register.end_dead()
+        if self._commitment is not None:
+            self._commitment.stop()
         self._entity.shutdown()
         self._register.end_dead()
         _log.info("storage_scp_stopped", ae_title=self._entity.ae_title)
@@ -200,6 +213,8 @@ class StorageScp:
             (evt.EVT_PDU_RECV, message_bound(self._limits.maximum_dataset_bytes)),
             (evt.EVT_C_STORE, self._answer_store),
             (evt.EVT_C_ECHO, self._answer_echo),
+            (evt.EVT_N_ACTION, self._answer_action),
+            (evt.EVT_N_EVENT_REPORT, self._answer_report),
         ]
 
     def _screen(self, event: Event) -> None:
@@ -229,6 +244,14 @@ class StorageScp:
 
     def _answer_store(self, event: Event) -> int:
         return self._c_store.answer(event, self._register.peer(event.assoc))
+
+    def _answer_action(self, event: Event) -> tuple[int, None]:
+        if self._commitment is None:
+            return PROCESSING_FAILURE.code, None
+        return self._commitment.answer_action(event, self._register.peer(event.assoc))
+
+    def _answer_report(self, event: Event) -> tuple[int, None]:
+        return self._commitment.answer_report(event) if self._commitment else (PROCESSING_FAILURE.code, None)
 
     def _answer_echo(self, event: Event) -> int:
         peer = self._register.peer(event.assoc)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
+from triage_node.core.errors import Refused
 from triage_node.core.study_state import IllegalTransition
 
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
@@ -96,6 +98,10 @@ def failure_text(reason: int) -> str:
     return f"0x{reason:04X} {FAILURE_REASONS.get(reason, 'unknown reason')}"
 
 
+class UnreadableReport(Refused):
+    """A report of storage commitment that no deliveries can be found for."""
+
+
 @dataclass(frozen=True)
 class InstanceReference:
     """One SOP instance by class and UID, as commitment requests and reports name it."""
@@ -119,3 +125,29 @@ class CommitmentResult:
     transaction_uid: str
     committed: tuple[str, ...]
     failed: Mapping[str, int]
+
+    @classmethod
+    def from_event(cls, information: Any) -> Self:
+        """Read Event Information (PS3.4 Table J.3-2).
+
+        Parameters
+        ----------
+        information
+            A dataset: whatever has ``get`` by keyword.
+
+        Raises
+        ------
+        UnreadableReport
+            It names no transaction. A failed instance without a reason failed in processing.
+        """
+        transaction_uid = str(information.get("TransactionUID") or "")
+        if not transaction_uid:
+            raise UnreadableReport("a report of storage commitment without Transaction UID")
+        committed = [
+            str(item.get("ReferencedSOPInstanceUID")) for item in information.get("ReferencedSOPSequence") or ()
+        ]
+        failed = {
+            str(item.get("ReferencedSOPInstanceUID")): int(item.get("FailureReason") or PROCESSING_FAILURE)
+            for item in information.get("FailedSOPSequence") or ()
+        }
+        return cls(transaction_uid, tuple(uid for uid in committed if uid not in failed), failed)

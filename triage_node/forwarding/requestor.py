@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket
 
@@ -84,15 +85,24 @@ class Requestor:
     tls: ssl.SSLContext | None = field(default=None, compare=False)
 
     @contextmanager
-    def association(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Iterator[Association]:
+    def association(
+        self,
+        peer: PeerAddress,
+        contexts: list[PresentationContext],
+        *,
+        handlers: Sequence[evt.EventHandlerType] = (),
+        negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    ) -> Iterator[Association]:
         """Open an association, and release it at the end of the block (abort it where the block raises).
+
+        ``handlers`` answer requests of the peer; ``negotiation`` proposes roles (PS3.7 D.3.3.4).
 
         Raises
         ------
         PeerUnreachable
             Says whether the peer could not be connected, rejected (with the reason of PS3.8 9.3.4) or gave no answer.
         """
-        association = self._requested(peer, contexts)
+        association = self._requested(peer, contexts, handlers, negotiation)
         try:
             yield association
         except Exception:
@@ -104,7 +114,13 @@ class Requestor:
                 association.acse_timeout = min(self.association_timeout_s, RELEASE_TIMEOUT_S)
                 association.release()
 
-    def _requested(self, peer: PeerAddress, contexts: list[PresentationContext]) -> Association:
+    def _requested(
+        self,
+        peer: PeerAddress,
+        contexts: list[PresentationContext],
+        handlers: Sequence[evt.EventHandlerType],
+        negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    ) -> Association:
         connected: list[bool] = []
 
         def on_connected(event: Event) -> None:
@@ -118,7 +134,8 @@ class Requestor:
                 contexts=contexts,
                 ae_title=peer.ae_title,
                 tls_args=(self.tls, peer.host) if self.tls else None,
-                evt_handlers=[(evt.EVT_CONN_OPEN, on_connected)],
+                evt_handlers=[(evt.EVT_CONN_OPEN, on_connected), *handlers],
+                ext_neg=list(negotiation),
             )
         except OSError as error:  # the name does not resolve, or no socket could be made
             raise PeerUnreachable(f"{peer}: {error.strerror or error}") from error
