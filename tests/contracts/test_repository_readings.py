@@ -9,6 +9,7 @@ import pytest
 
 from triage_node.core.ports import StudyRepository
 from triage_node.core.reason import Reason, Refusal
+from triage_node.core.report import EarlierAnswer
 from triage_node.core.study_state import IllegalTransition, Overtaken
 
 DEFECT = Refusal(Reason.DEFECT, "boom")
@@ -173,13 +174,18 @@ def test_evidence_needs_a_finding(repository: StudyRepository, site: Any) -> Non
 def test_the_predecessor_is_the_latest_earlier_report(repository: StudyRepository, site: Any) -> None:
     series_id = site.forwarded()
     assert repository.predecessor_report(series_id, 1) is None
-    assert repository.predecessor_report(series_id, 2) == Path("/evidence/1.1.1.0.dcm")
+    first = repository.predecessor_report(series_id, 2)
+    assert first is not None
+    assert first.path == Path("/evidence/1.1.1.0.dcm")
+    assert first.answer == EarlierAnswer(site.finding().flagged, tuple(site.finding().subtypes_present))
     site.arrive(1, 1, [99])
     repository.close_series(series_id, 2, site.at(20))
     repository.save_finding(series_id, 2, site.finding(), site.at(21))
     repository.save_evidence(series_id, 2, site.evidence(1, 2), [site.pacs], site.at(22))
-    assert repository.predecessor_report(series_id, 3) == Path("/evidence/1.1.2.0.dcm")
-    assert repository.predecessor_report(series_id, 2) == Path("/evidence/1.1.1.0.dcm")
+    second = repository.predecessor_report(series_id, 3)
+    assert second is not None
+    assert second.path == Path("/evidence/1.1.2.0.dcm")
+    assert repository.predecessor_report(series_id, 2) == first
 
 
 @pytest.mark.parametrize("state", ["closed", "classified", "evidenced"])

@@ -12,6 +12,7 @@ from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.reason import REASON_TEXTS, Reason, Refusal
 from triage_node.core.report import (
     NOTICE,
+    EarlierAnswer,
     Evaluation,
     finding_rows,
     impression,
@@ -64,7 +65,28 @@ def test_flagged_series_without_a_flagged_slice_has_no_slices_to_name():
 
 def test_later_revision_says_that_it_replaces_the_earlier_one():
     assert "Revision" not in impression(finding(), 1)
-    assert "Revision 3: this report replaces the earlier one" in impression(finding(), 3)
+    assert "Revision 3: this report replaces the earlier one. Not for" in impression(finding(), 3)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        (EarlierAnswer(True, ("SDH", "SAH")), "The answer has not changed."),
+        (EarlierAnswer(True, ("SDH",)), "The answer has changed: it was flagged, suspected subdural hemorrhage."),
+        (EarlierAnswer(True), "The answer has changed: it was flagged."),
+        (EarlierAnswer(False), "The answer has changed: it was not flagged."),
+        (EarlierAnswer(None), "The answer has changed: it was not analysed."),
+    ],
+)
+def test_superseding_report_says_whether_the_answer_is_another(earlier, said):
+    assert f"replaces the earlier one. {said}" in impression(finding(), 2, earlier)
+    assert f"This report replaces the earlier one. {said}" in impression(finding(), 1, earlier)
+
+
+def test_series_that_was_read_before_and_cannot_be_read_now_says_so():
+    text = not_analysed_impression(Refusal(Reason.MULTIPLE_STACKS), 2, EarlierAnswer(True, ("EDH",)))
+    assert "The answer has changed: it was flagged, suspected epidural hemorrhage." in text
+    assert text.endswith(f"{NOTICE}.")
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(1, 5))

@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard
 
 from triage_node.core.finding import SUBTYPES
+from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
-from triage_node.core.report import Evaluation
+from triage_node.core.report import EarlierAnswer, Evaluation
 from triage_node.evidence import codes
 
 
@@ -198,7 +199,7 @@ def test_report_is_complete_and_unverified_and_leaves_the_last_word_to_others(re
 def test_later_revision_names_its_predecessor_and_keeps_tracking(report_of, make_writer, make_order, make_series):
     volume = make_series()
     first = make_writer(kinds=("SR",)).write(make_order(volume))[0]
-    second = report_of(make_order(volume, revision=2, predecessor_report=first.path))
+    second = report_of(make_order(volume, revision=2, predecessor=EarlierReport(first.path, EarlierAnswer(False))))
     (study,) = second.PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
     assert study.StudyInstanceUID == first.study_instance_uid
@@ -206,11 +207,17 @@ def test_later_revision_names_its_predecessor_and_keeps_tracking(report_of, make
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.sop_instance_uid
     tracked = [[group.tracking_uid for group in groups(each).values()] for each in (sr.srread(first.path), second)]
     assert tracked[0] == tracked[1]
-    assert "Revision 2" in texts(second, codes.IMPRESSION)[0]
+    assert (
+        "Revision 2: this report replaces the earlier one. The answer has changed: it was not flagged."
+        in texts(second, codes.IMPRESSION)[0]
+    )
+    assert second.SeriesDescription.endswith("report (revision 2)")
 
 
 def test_predecessor_that_retention_took_does_not_stop_the_report(report_of, make_order, make_series, tmp_path):
-    report = report_of(make_order(make_series(), revision=2, predecessor_report=tmp_path / "gone.dcm"))
+    report = report_of(
+        make_order(make_series(), revision=2, predecessor=EarlierReport(tmp_path / "gone.dcm", EarlierAnswer(True)))
+    )
     assert "PredecessorDocumentsSequence" not in report
 
 
@@ -243,7 +250,7 @@ def test_report_of_a_series_not_read_states_the_reason(make_writer, make_series)
     volume = make_series()
     refusal = Refusal(Reason.IRREGULAR_SPACING, "1.1 to 7.0 mm")
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    (written,) = make_writer().write_not_analysed(volume.paths, refusal, revision=1, declined_at=when)
+    (written,) = make_writer().write_not_analysed(NotAnalysedOrder(volume.paths, refusal, 1, when))
     report = sr.srread(written.path)
     found = groups(report)
     said = {evaluation(group, code) for code, group in zip(("ICH", *SUBTYPES), found.values(), strict=True)}
@@ -262,7 +269,7 @@ def test_objects_of_a_private_class_that_were_not_read_are_still_named(make_writ
 
     volume = make_series(change=private)
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    (written,) = make_writer().write_not_analysed(volume.paths, Refusal(Reason.NOT_CT), revision=1, declined_at=when)
+    (written,) = make_writer().write_not_analysed(NotAnalysedOrder(volume.paths, Refusal(Reason.NOT_CT), 1, when))
     report = sr.srread(written.path)
     assert {(each[2], each[3]) for each in report.get_evidence()} == {
         (uid, "1.2.840.113619.4.26") for uid in volume.sop_instance_uids

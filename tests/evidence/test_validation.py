@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from pydicom.dataset import Dataset
 
+from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
+from triage_node.core.report import EarlierAnswer
 
 pytestmark = pytest.mark.debian
 
@@ -41,7 +43,9 @@ def test_no_object_has_an_error(make_writer, make_order, make_series, validation
     volume = make_series(change=source)
     first = make_writer().write(make_order(volume, flagged=flagged))
     report = first[0].path
-    second = make_writer().write(make_order(volume, flagged=flagged, revision=2, predecessor_report=report))
+    second = make_writer().write(
+        make_order(volume, flagged=flagged, revision=2, predecessor=EarlierReport(report, EarlierAnswer(flagged)))
+    )
     for each in [*first, *second]:
         assert validation_errors(each) == [], each.kind
 
@@ -53,7 +57,7 @@ def test_report_of_a_series_not_read_has_no_error(make_writer, make_series, vali
 
     paths = make_series(change=localizer).paths
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    (report,) = make_writer().write_not_analysed(paths, Refusal(reason, "detail"), revision=1, declined_at=when)
+    (report,) = make_writer().write_not_analysed(NotAnalysedOrder(paths, Refusal(reason, "detail"), 1, when))
     assert validation_errors(report) == []
 
 

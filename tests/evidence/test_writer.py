@@ -11,6 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, KeyObjectSelectionDocumentStor
 
 from triage_node.core.errors import Defect
 from triage_node.core.identifiers import IllegalUid
+from triage_node.core.ports import NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
 
 
@@ -72,8 +73,8 @@ def test_objects_of_one_kind_share_a_series_and_kinds_do_not(make_writer, make_o
 def test_only_the_kinds_asked_for_are_made(make_writer, make_order, make_series):
     order = make_order(make_series())
     assert kinds(make_writer(kinds=("KO",)).write(order)) == ["KO"]
-    with pytest.raises(ValueError, match="PDF"):
-        make_writer(kinds=("SR", "PDF"))
+    with pytest.raises(ValueError, match="XYZ"):
+        make_writer(kinds=("SR", "XYZ"))
 
 
 def test_limit_keeps_the_heatmaps_of_the_highest_probability_in_order(make_writer, make_order, make_series):
@@ -137,8 +138,8 @@ def test_series_that_was_not_read_gets_a_report_where_reports_are_made(make_writ
     volume = make_series()
     refusal = Refusal(Reason.MISSING_SLICES, "gap of 10.0 mm after slice 2")
     now = datetime(2026, 11, 23, tzinfo=UTC)
-    first = make_writer().write_not_analysed(volume.paths, refusal, revision=1, declined_at=now)
-    again = make_writer().write_not_analysed(volume.paths, refusal, revision=1, declined_at=now)
+    first = make_writer().write_not_analysed(NotAnalysedOrder(volume.paths, refusal, 1, now))
+    again = make_writer().write_not_analysed(NotAnalysedOrder(volume.paths, refusal, 1, now))
     assert kinds(first) == ["SR"]
     assert first == again
-    assert make_writer(kinds=("SC",)).write_not_analysed(volume.paths, refusal, revision=1, declined_at=now) == []
+    assert make_writer(kinds=("SC",)).write_not_analysed(NotAnalysedOrder(volume.paths, refusal, 1, now)) == []

@@ -95,7 +95,9 @@ def test_late_slice_opens_the_next_revision_and_is_read_again(site: Site) -> Non
     assert site.bell.reads[-1] == (first[0], 2)
     site.reading.read(*site.bell.reads[-1])
     assert site.writer.orders[-1].revision == 2
-    assert site.writer.orders[-1].predecessor_report == site.writer.write(site.writer.orders[0])[0].path
+    predecessor = site.writer.orders[-1].predecessor
+    assert predecessor is not None
+    assert predecessor.path == site.writer.write(site.writer.orders[0])[0].path
 
 
 def test_slice_that_comes_between_looking_and_closing_keeps_the_series_open(site: Site) -> None:

@@ -164,7 +164,7 @@ def test_reprocessed_study_is_read_again_as_the_next_revision(site: Site) -> Non
     ((series_id, revision),) = site.repository.reprocess(STUDY, site.clock.now())
     site.reading.read(series_id, revision)
     assert revision == 2
-    assert site.writer.orders[-1].predecessor_report is not None
+    assert site.writer.orders[-1].predecessor is not None
     assert site.state() == "EVIDENCED"
 
 

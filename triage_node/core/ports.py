@@ -21,6 +21,7 @@ from triage_node.core.dimse_status import Action
 from triage_node.core.finding import Finding
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.reason import Refusal
+from triage_node.core.report import EarlierAnswer
 from triage_node.core.study_state import DeliveryState, State
 
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -168,7 +169,7 @@ class Classifier(Protocol):
 class EvidenceObject:
     """One DICOM object made by this node, on disk.
 
-    ``kind`` is SR, SC or KO; ``number`` counts objects of one kind from 1.
+    ``kind`` is one of ``core.destination.OBJECT_KINDS``; ``number`` counts objects of one kind from 1.
     """
 
     kind: str
@@ -181,15 +182,34 @@ class EvidenceObject:
 
 
 @dataclass(frozen=True)
+class EarlierReport:
+    """A report that was written before, and what it said."""
+
+    path: Path
+    answer: EarlierAnswer
+
+
+@dataclass(frozen=True)
 class EvidenceOrder:
-    """All that the evidence of one reading is made from."""
+    """All that the evidence of one reading is made from; ``predecessor`` is the report that it supersedes."""
 
     volume: SeriesVolume
     finding: Finding
     heatmaps: Mapping[int, npt.NDArray[np.float32]]
     revision: int
     classified_at: datetime
-    predecessor_report: Path | None = None
+    predecessor: EarlierReport | None = None
+
+
+@dataclass(frozen=True)
+class NotAnalysedOrder:
+    """All that the report on a series that was not read is made from."""
+
+    paths: Sequence[Path]
+    refusal: Refusal
+    revision: int
+    declined_at: datetime
+    predecessor: EarlierReport | None = None
 
 
 class EvidenceWriter(Protocol):
@@ -197,6 +217,10 @@ class EvidenceWriter(Protocol):
 
     def write(self, order: EvidenceOrder) -> Sequence[EvidenceObject]:
         """Write the objects durably and return them; the same order gives the same UIDs."""
+        ...
+
+    def write_not_analysed(self, order: NotAnalysedOrder) -> Sequence[EvidenceObject]:
+        """Write durably that a series was not read, and why; empty where no kind of evidence that is made can say so."""
         ...
 
 
@@ -420,8 +444,9 @@ class StudyRepository(Protocol):
         """
         ...
 
-    def predecessor_report(self, series_id: int, revision: int) -> Path | None:
-        """Return the SR of the latest earlier revision of this series, if any."""
+    def predecessor_report(self, series_id: int, revision: int) -> EarlierReport | None:
+        """Return the SR of the latest earlier revision of this series, if any; else the one that said that the study was not
+        analysed, and what it said."""
         ...
 
     def save_evidence(

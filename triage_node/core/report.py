@@ -135,10 +135,58 @@ def subtypes_in_words(codes: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1]))) + " hemorrhage"
 
 
-def impression(finding: Finding, revision: int = 1) -> str:
+@dataclass(frozen=True)
+class EarlierAnswer:
+    """What the superseded report said; ``flagged`` is None where it said NOT ANALYSED."""
+
+    flagged: bool | None
+    subtypes_present: tuple[str, ...] = ()
+
+
+def answer_in_words(answer: EarlierAnswer) -> str:
+    """Name an answer in a sentence's middle.
+
+    Examples
+    --------
+    >>> [answer_in_words(each) for each in (EarlierAnswer(None), EarlierAnswer(False), EarlierAnswer(True, ("SDH",)))]
+    ['not analysed', 'not flagged', 'flagged, suspected subdural hemorrhage']
+    """
+    if answer.flagged is None:
+        return "not analysed"
+    if not answer.flagged:
+        return "not flagged"
+    return "flagged" + (f", suspected {subtypes_in_words(answer.subtypes_present)}" if answer.subtypes_present else "")
+
+
+def superseding_sentences(answer: EarlierAnswer, revision: int, earlier: EarlierAnswer | None) -> list[str]:
+    """Say that a report replaces an earlier one, and whether the answer is another; nothing for a first report.
+
+    Parameters
+    ----------
+    earlier
+        None where there was no report, or where it is not known any more what it said.
+
+    Examples
+    --------
+    >>> superseding_sentences(EarlierAnswer(True), 2, EarlierAnswer(False))
+    ['Revision 2: this report replaces the earlier one.', 'The answer has changed: it was not flagged.']
+    >>> superseding_sentences(EarlierAnswer(True), 1, None)
+    []
+    """
+    if revision == 1 and earlier is None:
+        return []
+    which = f"Revision {revision}: this" if revision > 1 else "This"
+    sentences = [f"{which} report replaces the earlier one."]
+    if earlier is not None:
+        changed = f"The answer has changed: it was {answer_in_words(earlier)}."
+        sentences.append("The answer has not changed." if earlier == answer else changed)
+    return sentences
+
+
+def impression(finding: Finding, revision: int = 1, earlier: EarlierAnswer | None = None) -> str:
     """Say in a few plain sentences what was found; the first sentence alone is enough for a worklist.
 
-    Slices are counted from the inferior end, beginning with 1.
+    Slices are counted from the inferior end, beginning with 1. ``earlier`` is what the superseded report said.
 
     Examples
     --------
@@ -159,8 +207,8 @@ hemorrhage. 1 slice was read. Not for diagnostic use - research use only.
     )
     count = len(finding.slices)
     sentences.append(f"{count} slice was read." if count == 1 else f"{count} slices were read.")
-    if revision > 1:
-        sentences.append(f"Revision {revision}: this report replaces the earlier one, because further slices arrived.")
+    answer = EarlierAnswer(finding.flagged, tuple(finding.subtypes_present))
+    sentences += superseding_sentences(answer, revision, earlier)
     sentences.append(f"{NOTICE}.")
     return " ".join(sentences)
 
@@ -182,7 +230,7 @@ def _flagged_sentences(finding: Finding, decision: str) -> list[str]:
     return sentences
 
 
-def not_analysed_impression(refusal: Refusal) -> str:
+def not_analysed_impression(refusal: Refusal, revision: int = 1, earlier: EarlierAnswer | None = None) -> str:
     """Say that nothing was read, and why.
 
     Examples
@@ -193,7 +241,10 @@ def not_analysed_impression(refusal: Refusal) -> str:
 slice 7) No statement about hemorrhage is made. Not for diagnostic use - research use only.
     """
     code = f"{refusal.reason.value}: {refusal.detail}" if refusal.detail else refusal.reason.value
-    return (
-        f"NOT ANALYSED for intracranial hemorrhage: {REASON_TEXTS[refusal.reason]} ({code}) "
-        f"No statement about hemorrhage is made. {NOTICE}."
-    )
+    sentences = [
+        f"NOT ANALYSED for intracranial hemorrhage: {REASON_TEXTS[refusal.reason]} ({code})",
+        "No statement about hemorrhage is made.",
+        *superseding_sentences(EarlierAnswer(None), revision, earlier),
+        f"{NOTICE}.",
+    ]
+    return " ".join(sentences)

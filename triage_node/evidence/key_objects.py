@@ -10,7 +10,7 @@ import highdicom as hd
 from pydicom.uid import ExplicitVRLittleEndian
 
 from triage_node.core.finding import Finding
-from triage_node.core.report import impression, key_slices
+from triage_node.core.report import key_slices
 from triage_node.evidence import codes
 from triage_node.evidence.provenance import Provenance
 from triage_node.evidence.source_series import SourceSeries, carrying_blanks
@@ -19,9 +19,9 @@ SERIES_DESCRIPTION = "Triage of intracranial hemorrhage: key images"
 
 
 def key_object_selection(
-    finding: Finding, series: SourceSeries, provenance: Provenance, *, revision: int
+    finding: Finding, series: SourceSeries, provenance: Provenance, *, text: str
 ) -> hd.ko.KeyObjectSelectionDocument:
-    """Build the selection of the flagged slices (at least one), each instance once."""
+    """Build the selection of the flagged slices (at least one), each instance once; ``text`` is the impression."""
     flagged = dict.fromkeys(series.slices[index].instance for index in key_slices(finding).flagged)
     evidence = carrying_blanks([each.as_evidence(series) for each in flagged])
     document = hd.ko.KeyObjectSelectionDocument(
@@ -30,7 +30,7 @@ def key_object_selection(
             document_title=codes.OF_INTEREST,
             referenced_objects=evidence,
             observer_device_context=provenance.node.observer(),
-            description=impression(finding, revision),
+            description=text,
         ),
         **provenance.identifiers("KO", 1, SERIES_DESCRIPTION),
         **provenance.equipment(),

@@ -25,7 +25,7 @@ from triage_node.evidence.source_series import SourceSeries
 MANUFACTURER = "triage_node open source project"
 MODEL_NAME = "triage_node"
 
-SERIES_NUMBERS: Mapping[str, int] = {"SR": 9001, "SC": 9002, "KO": 9003}
+SERIES_NUMBERS: Mapping[str, int] = {"SR": 9001, "SC": 9002, "KO": 9003, "PR": 9004, "PDF": 9005}
 """Far above what scanners count to, so that our series sort last in every viewer."""
 
 _SCANNER_ATTRIBUTES = (
@@ -87,12 +87,16 @@ class Provenance:
         In the time zone that the study's own dates are in.
     software_versions
         Of the node and of the model, in this order.
+    revision
+        Of the series, from 1; a later one stands in the description of every series, because a viewer lists the series of
+        all revisions.
     """
 
     node: NodeIdentity
     identity_parts: tuple[str, ...]
     created_at: datetime
     software_versions: tuple[str, ...]
+    revision: int = 1
 
     def sop_instance_uid(self, kind: str, number: int) -> str:
         """Return the UID of the object of this kind and number, counted from 1."""
@@ -116,7 +120,7 @@ class Provenance:
         return {
             "series_instance_uid": self.series_instance_uid(kind),
             "series_number": SERIES_NUMBERS[kind],
-            "series_description": description,
+            "series_description": description if self.revision == 1 else f"{description} (revision {self.revision})",
             "sop_instance_uid": self.sop_instance_uid(kind, number),
             "instance_number": number,
         }
@@ -132,8 +136,9 @@ class Provenance:
             station_name=self.node.station_name,
             contribution_description=f"{what}. {NOTICE}.",
         )
-        # a plain string, as a reader gets it back
-        item.ContributionDateTime = self.created_at.strftime("%Y%m%d%H%M%S.%f%z")
+        # A plain string, as a reader gets it back; in the zone of every other time of the object, so without an offset, which
+        # DCMTK's dcmpschk takes for an error.
+        item.ContributionDateTime = self.created_at.strftime("%Y%m%d%H%M%S.%f")
         return item
 
     def finish(self, dataset: Dataset, series: SourceSeries, what: str) -> None:

@@ -122,7 +122,8 @@ def captions(index: int, source: HeatmapSource, where: SourceSlice) -> Captions:
     )
     if where.instance_number is not None:
         place += f", instance {where.instance_number}"
-    headline = f"Suspected hemorrhage {of_slice.ich_probability:.2f} in this slice"
+    decision = "Suspected hemorrhage" if of_slice.flagged else "Not flagged, probability"
+    headline = f"{decision} {of_slice.ich_probability:.2f} in this slice"
     return Captions(headline, [*lines, place], NOTICE.upper())
 
 

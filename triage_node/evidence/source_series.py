@@ -27,6 +27,8 @@ _SLICE_ATTRIBUTES = [
     "NumberOfFrames",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
@@ -49,6 +51,13 @@ class SourceInstance:
         item.SeriesInstanceUID = series.series_instance_uid
         return item
 
+    def as_reference(self) -> Dataset:
+        """Return the item of a sequence that refers to this instance (PS3.3 10.3)."""
+        item = Dataset()
+        item.ReferencedSOPClassUID = self.sop_class_uid
+        item.ReferencedSOPInstanceUID = self.sop_instance_uid
+        return item
+
 
 @dataclass(frozen=True)
 class SlicePlane:
@@ -60,12 +69,16 @@ class SlicePlane:
 
 @dataclass(frozen=True)
 class SourceSlice:
-    """One slice of the volume: its instance, its frame where the instance has several, its place."""
+    """One slice of the volume: its instance, its frame where the instance has several, its place.
+
+    ``rescale`` is slope and intercept from stored values to HU, None where the source has none.
+    """
 
     instance: SourceInstance
     frame_number: int | None
     instance_number: int | None
     plane: SlicePlane
+    rescale: tuple[float, float] | None
     header: Dataset
 
 
@@ -160,19 +173,19 @@ def _series(first: Dataset, instances: tuple[SourceInstance, ...], slices: Mappi
 def _slice(volume: SeriesVolume, index: int, header: Dataset, sop_class_uid: str) -> SourceSlice:
     several_frames = int(header.get("NumberOfFrames") or 1) > 1
     number = legal_element(header, "InstanceNumber")
+    frame_number = volume.frame_numbers[index] if several_frames else None
+    groups = [header] if frame_number is None else _functional_groups(header, frame_number)
     return SourceSlice(
         instance=SourceInstance(sop_class_uid, volume.sop_instance_uids[index]),
-        frame_number=volume.frame_numbers[index] if several_frames else None,
+        frame_number=frame_number,
         instance_number=None if number is None else int(number.value),
-        plane=_plane(header, volume.frame_numbers[index] if several_frames else None),
+        plane=_plane(groups),
+        rescale=_rescale(groups),
         header=header,
     )
 
 
-def _plane(header: Dataset, frame_number: int | None) -> SlicePlane:
-    groups = [header]
-    if frame_number is not None:
-        groups = _functional_groups(header, frame_number)
+def _plane(groups: Sequence[Dataset]) -> SlicePlane:
     position = orientation = None
     for group in groups:
         position = position or _numbers(group, "ImagePositionPatient", 3)
@@ -180,8 +193,17 @@ def _plane(header: Dataset, frame_number: int | None) -> SlicePlane:
     return SlicePlane(position, orientation)  # type: ignore[arg-type]  # lengths checked above
 
 
+def _rescale(groups: Sequence[Dataset]) -> tuple[float, float] | None:
+    for group in groups:
+        found = [legal_element(group, keyword) for keyword in ("RescaleSlope", "RescaleIntercept")]
+        numbers = tuple(float(each.value) for each in found if each is not None)
+        if len(numbers) == 2 and bool(np.isfinite(numbers).all()):
+            return numbers[0], numbers[1]
+    return None
+
+
 def _functional_groups(header: Dataset, frame_number: int) -> list[Dataset]:
-    """Return the macros that may hold a frame's plane (PS3.3 C.7.6.16), the frame's own first."""
+    """Return the macros that may hold a frame's plane or rescale (PS3.3 C.7.6.16), the frame's own first."""
     found: list[Dataset] = []
     for keyword, item_number in (
         ("PerFrameFunctionalGroupsSequence", frame_number - 1),
@@ -189,7 +211,7 @@ def _functional_groups(header: Dataset, frame_number: int) -> list[Dataset]:
     ):
         items = header.get(keyword) or []
         if item_number < len(items):
-            for macro in ("PlanePositionSequence", "PlaneOrientationSequence"):
+            for macro in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelValueTransformationSequence"):
                 found.extend(items[item_number].get(macro) or [])
     return found
 

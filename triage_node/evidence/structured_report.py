@@ -24,7 +24,6 @@ from triage_node.core.report import (
     Evaluation,
     FindingRow,
     finding_rows,
-    impression,
     key_slices,
 )
 from triage_node.evidence import codes
@@ -50,7 +49,7 @@ def structured_report(
     series: SourceSeries,
     provenance: Provenance,
     *,
-    revision: int,
+    text: str,
     predecessor: Dataset | None = None,
 ) -> sr.Comprehensive3DSR:
     """Build the report of one reading.
@@ -61,8 +60,8 @@ def structured_report(
         One entry a slice of the volume, in its order.
     series
         With the slices that are flagged and the one with the highest probability read.
-    revision
-        Counted from 1; above 1 the impression says that this report replaces an earlier one.
+    text
+        The impression.
     predecessor
         Header of the report that this one supersedes.
     """
@@ -73,7 +72,7 @@ def structured_report(
         for row in finding_rows(finding)
     ]
     done = procedures(series, codes.CT_HEAD_WITHOUT_CONTRAST)
-    content = ReportContent(groups, impression(finding, revision), done, predecessor)
+    content = ReportContent(groups, text, done, predecessor)
     return assembled_report(content, series, provenance, SERIES_DESCRIPTION)
 
 

@@ -16,24 +16,26 @@ from pydicom.dataset import Dataset
 
 from triage_node.core.errors import Defect
 from triage_node.core.identifiers import checked_uid
-from triage_node.core.ports import EvidenceObject, EvidenceOrder
-from triage_node.core.reason import Refusal
-from triage_node.core.report import key_slices
+from triage_node.core.ports import EarlierReport, EvidenceObject, EvidenceOrder, NotAnalysedOrder
+from triage_node.core.report import EarlierAnswer, impression, key_slices, not_analysed_impression
 from triage_node.evidence.durable_file import fsync_folder, write_durably
 from triage_node.evidence.key_objects import key_object_selection
 from triage_node.evidence.not_analysed_report import not_analysed_report
+from triage_node.evidence.presentation_state import presentation_states
 from triage_node.evidence.provenance import NodeIdentity, Provenance, study_time_zone
 from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capture, warm_up
 from triage_node.evidence.source_series import SourceSeries, read_source_instances, read_source_series
 from triage_node.evidence.structured_report import structured_report
+from triage_node.evidence.summary_pdf import not_analysed_pdf, summary_pdf
 
-KINDS = ("SR", "SC", "KO")
+KINDS = ("SR", "SC", "KO", "PR", "PDF")
+DEFAULT_KINDS = ("SR", "SC", "KO")
 
 _DISK_THREADS = 4
 
 
 class DicomEvidenceWriter:
-    """Writes structured reports, heatmaps and key object selections.
+    """Writes structured reports, heatmaps, key object selections, presentation states and summaries.
 
     Parameters
     ----------
@@ -46,9 +48,9 @@ class DicomEvidenceWriter:
     device_serial_number
         What tells this installation from others.
     kinds
-        Which objects are made; a study that is not flagged never gets SC or KO.
+        Which objects are made, of ``KINDS``; a study that is not flagged never gets SC, KO or PR.
     heatmap_limit
-        At most so many heatmaps a reading, those of the highest probability; None for every flagged slice.
+        At most so many heatmaps a reading, those of the highest probability; None for all that the order has.
     time_zone
         Zone of the study's dates where the source names none; None for this machine's.
     """
@@ -60,7 +62,7 @@ class DicomEvidenceWriter:
         station_name: str,
         software_version: str,
         device_serial_number: str = "1",
-        kinds: Sequence[str] = KINDS,
+        kinds: Sequence[str] = DEFAULT_KINDS,
         heatmap_limit: int | None = None,
         time_zone: tzinfo | None = None,
     ) -> None:
@@ -86,7 +88,8 @@ class DicomEvidenceWriter:
         if tuple(each.sop_instance_uid for each in finding.slices) != order.volume.sop_instance_uids:
             raise Defect("the finding's slices are not those of the volume")
         keys = key_slices(finding)
-        series = read_source_series(order.volume, {*keys.flagged, keys.top})
+        drawn = self._heatmap_indices(order)
+        series = read_source_series(order.volume, {*keys.flagged, keys.top, *drawn})
         identity = (
             series.series_instance_uid,
             str(order.revision),
@@ -95,48 +98,62 @@ class DicomEvidenceWriter:
             repr(finding.operating_threshold),
         )
         model = f"{finding.model_name} {finding.model_version}"[:64]
-        provenance = self._provenance(series, identity, order.classified_at, model)
-        return self._written(self._objects(order, series, provenance), series)
+        provenance = self._provenance(series, identity, order.classified_at, model, order.revision)
+        return self._written(self._objects(order, drawn, series, provenance), series)
 
-    def write_not_analysed(
-        self, paths: Sequence[Path], refusal: Refusal, *, revision: int, declined_at: datetime
-    ) -> Sequence[EvidenceObject]:
+    def write_not_analysed(self, order: NotAnalysedOrder) -> Sequence[EvidenceObject]:
         """Write a report that says that a series was not read, and why, so that silence is never taken for normal."""
-        if "SR" not in self._kinds:
-            return []
-        series = read_source_instances(paths)
-        identity = (series.series_instance_uid, str(revision), "not analysed", refusal.reason.value)
-        provenance = self._provenance(series, identity, declined_at, None)
-        return self._written([("SR", not_analysed_report(refusal, series, provenance))], series)
+        series = read_source_instances(order.paths)
+        identity = (series.series_instance_uid, str(order.revision), "not analysed", order.refusal.reason.value)
+        provenance = self._provenance(series, identity, order.declined_at, None, order.revision)
+        return self._written(self._objects_of_refusal(order, series, provenance), series)
 
     def _provenance(
-        self, series: SourceSeries, identity: tuple[str, ...], when: datetime, model: str | None
+        self, series: SourceSeries, identity: tuple[str, ...], when: datetime, model: str | None, revision: int
     ) -> Provenance:
         local = when.astimezone(study_time_zone(series.attributes, self._time_zone))
         versions = (self._node.software_version, *([] if model is None else [model]))
-        return Provenance(self._node, identity, local, versions)
+        return Provenance(self._node, identity, local, versions, revision)
 
     def _objects(
-        self, order: EvidenceOrder, series: SourceSeries, provenance: Provenance
+        self, order: EvidenceOrder, drawn: Sequence[int], series: SourceSeries, provenance: Provenance
     ) -> Iterator[tuple[str, Dataset]]:
-        finding, revision = order.finding, order.revision
+        finding, flagged = order.finding, key_slices(order.finding).flagged
+        source = HeatmapSource(order.volume, finding, order.heatmaps)
+        text = impression(finding, order.revision, _answer(order.predecessor))
         if "SR" in self._kinds:
-            earlier = _predecessor(order.predecessor_report)
-            yield "SR", structured_report(finding, series, provenance, revision=revision, predecessor=earlier)
+            yield (
+                "SR",
+                structured_report(finding, series, provenance, text=text, predecessor=_header(order.predecessor)),
+            )
         if "SC" in self._kinds:
-            source = HeatmapSource(order.volume, finding, order.heatmaps)
-            for number, index in enumerate(self._heatmap_indices(order), start=1):
+            for number, index in enumerate(drawn, start=1):
                 yield "SC", secondary_capture(index, number, source, series, provenance)
-        if "KO" in self._kinds and key_slices(finding).flagged and finding.flagged:
-            yield "KO", key_object_selection(finding, series, provenance, revision=revision)
+        if "KO" in self._kinds and finding.flagged and flagged:
+            yield "KO", key_object_selection(finding, series, provenance, text=text)
+        if "PR" in self._kinds and finding.flagged:
+            traced = [index for index in flagged if index in order.heatmaps]
+            yield from (("PR", each) for each in presentation_states(traced, source, series, provenance))
+        if "PDF" in self._kinds:
+            yield "PDF", summary_pdf(drawn, source, series, provenance, text=text)
+
+    def _objects_of_refusal(
+        self, order: NotAnalysedOrder, series: SourceSeries, provenance: Provenance
+    ) -> Iterator[tuple[str, Dataset]]:
+        earlier = order.predecessor
+        text = not_analysed_impression(order.refusal, order.revision, _answer(earlier))
+        if "SR" in self._kinds:
+            report = not_analysed_report(order.refusal, series, provenance, text=text, predecessor=_header(earlier))
+            yield "SR", report
+        if "PDF" in self._kinds:
+            yield "PDF", not_analysed_pdf(series, provenance, text=text)
 
     def _heatmap_indices(self, order: EvidenceOrder) -> list[int]:
         """Return the slices to draw, from inferior to superior."""
         if not order.finding.flagged:
             return []
         slices = order.finding.slices
-        drawable = [index for index in key_slices(order.finding).flagged if index in order.heatmaps]
-        strongest = sorted(drawable, key=lambda index: (-slices[index].ich_probability, index))
+        strongest = sorted(order.heatmaps, key=lambda index: (-slices[index].ich_probability, index))
         return sorted(strongest[: self._heatmap_limit])
 
     def _written(self, objects: Iterable[tuple[str, Dataset]], series: SourceSeries) -> list[EvidenceObject]:
@@ -165,8 +182,14 @@ def _write(kind: str, dataset: Dataset, folder: Path) -> EvidenceObject:
     )
 
 
-def _predecessor(path: Path | None) -> Dataset | None:
+def _answer(earlier: EarlierReport | None) -> EarlierAnswer | None:
+    return None if earlier is None else earlier.answer
+
+
+def _header(earlier: EarlierReport | None) -> Dataset | None:
     """Return the header of the earlier report; None where retention has taken it: a report without it beats no report."""
-    if path is None or not path.exists():
+    if earlier is None or not earlier.path.exists():
         return None
-    return dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+    return dcmread(
+        earlier.path, specific_tags=["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+    )

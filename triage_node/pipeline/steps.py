@@ -197,7 +197,7 @@ class ReadingPath:
             heatmaps=reading.heatmaps(),
             revision=revision,
             classified_at=classified_at,
-            predecessor_report=repository.predecessor_report(record.series_id, revision),
+            predecessor=repository.predecessor_report(record.series_id, revision),
         )
         objects = self.writer.write(order)
         repository.save_evidence(record.series_id, revision, objects, rules.destinations, clock.now())

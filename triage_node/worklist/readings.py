@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import and_, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.commitment import CommitmentState
 from triage_node.core.destination import Destination, wants
 from triage_node.core.finding import Finding
-from triage_node.core.ports import EvidenceObject
+from triage_node.core.ports import EarlierReport, EvidenceObject
 from triage_node.core.reason import Reason, Refusal
+from triage_node.core.report import EarlierAnswer
 from triage_node.core.study_state import (
     FINAL_STATES,
     DeliveryState,
@@ -149,16 +150,28 @@ def save_finding(session: Session, series_id: int, revision: int, finding: Findi
     return awaited
 
 
-def predecessor_report(session: Session, series_id: int, revision: int) -> Path | None:
-    """Return the SR of the latest earlier revision that has one."""
+def predecessor_report(session: Session, series_id: int, revision: int) -> EarlierReport | None:
+    """Return the latest SR that an earlier revision of the series has, or the study as one that was not analysed."""
+    series = session.get_one(SeriesRow, series_id)
+    earlier = and_(EvidenceRow.series_id == series_id, EvidenceRow.revision < revision)
+    not_analysed = and_(SeriesRow.study_id == series.study_id, SeriesRow.id != series_id, AnalysisRow.id.is_(None))
     statement = (
-        select(EvidenceRow.path)
-        .where(EvidenceRow.series_id == series_id, EvidenceRow.revision < revision, EvidenceRow.kind == "SR")
-        .order_by(EvidenceRow.revision.desc(), EvidenceRow.number)
+        select(EvidenceRow, AnalysisRow)
+        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+        .outerjoin(
+            AnalysisRow,
+            and_(AnalysisRow.series_id == EvidenceRow.series_id, AnalysisRow.revision == EvidenceRow.revision),
+        )
+        .where(EvidenceRow.kind == "SR", or_(earlier, not_analysed))
+        .order_by(EvidenceRow.created_at.desc(), EvidenceRow.id.desc())
         .limit(1)
     )
-    path = session.scalar(statement)
-    return None if path is None else Path(path)
+    found = session.execute(statement).first()
+    if found is None:
+        return None
+    evidence, analysis = found
+    answer = EarlierAnswer(analysis.flagged, tuple(analysis.subtypes_present)) if analysis else EarlierAnswer(None)
+    return EarlierReport(Path(evidence.path), answer)
 
 
 def save_evidence(

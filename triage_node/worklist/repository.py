@@ -18,6 +18,7 @@ from triage_node.core.ports import (
     Candidate,
     CommitmentOrder,
     DeliveryBatch,
+    EarlierReport,
     EvidenceObject,
     OpenSeries,
     ProcessPulse,
@@ -125,7 +126,7 @@ class SqlStudyRepository:
         if not awaited:
             raise IllegalTransition(f"series {series_id} no longer waits for a finding of revision {revision}")
 
-    def predecessor_report(self, series_id: int, revision: int) -> Path | None:
+    def predecessor_report(self, series_id: int, revision: int) -> EarlierReport | None:
         """See ``readings.predecessor_report``."""
         with self._database.reading() as session:
             return readings.predecessor_report(session, series_id, revision)
