@@ -13,7 +13,7 @@ from hospital.pacs import Orthanc
 from hospital.studies import bleeding_head, head_study, normal_head, study_uid, written
 from pydicom.dataset import Dataset
 
-pytestmark = [pytest.mark.debian, pytest.mark.xdist_group("debian")]
+pytestmark = pytest.mark.debian
 
 
 def _needed(tool: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,9 @@ from hospital.pacs import Pacs
 from hospital.scanner import Scanner
 from hospital.studies import bleeding_head, coarse_head, head_study, plain_study, study_uid
 from hospital.waiting import wait_until
+from pydicom.dataset import Dataset
+
+from triage_node.core.study_state import FINAL_STATES
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +151,54 @@ def test_beat_killed_is_restarted_and_quiet_series_still_close(node: Node, resul
     scanner.send(series)
     assert results.ended(study_uid(series), within_s=90)["reason"] == "TOO_FEW_SLICES"
     node.restarted("beat", beat)
+
+
+def _kill_at_random(results: Results, rng: random.Random, kills: int) -> None:
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.2, 1.5))
+        pid = results.alive().get(rng.choice(["scp", "worker", "courier", "beat"]))
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _send_until_acknowledged(scanner: Scanner, series: list[Dataset]) -> None:
+    """Send what has no Success yet, again and again, as a scanner does."""
+    left = list(series)
+
+    def acknowledged() -> bool:
+        statuses = scanner.send(left)
+        left[:] = [dataset for dataset, status in zip(left, statuses, strict=True) if status != 0x0000]
+        return not left
+
+    wait_until(acknowledged, "every slice is acknowledged", within_s=60, every_s=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", [7])
+def test_whatever_is_killed_at_random_every_acknowledged_study_ends(
+    node: Node, results: Results, scanner: Scanner, pacs: Pacs, seed: int
+) -> None:
+    studies = [head_study(coarse_head()) for _ in range(4)]
+    killing = threading.Thread(target=_kill_at_random, args=(results, random.Random(seed), 8))
+    killing.start()
+    for series in studies:
+        _send_until_acknowledged(scanner, series)
+    killing.join()
+    for series in studies:
+
+        def over(series: list[Dataset] = series) -> bool:
+            row = results.row(study_uid(series))
+            return row is not None and row["state"] in FINAL_STATES and row["instance_count"] == len(series)
+
+        wait_until(over, "the study ends with all its slices", within_s=120)
+        row = results.ended(study_uid(series))
+        assert (row["state"], row["reason"]) in {("FORWARDED", None), ("FAILED", "WORKER_LOST")}
+        kept = (node.data_dir / "spool" / series[0].SeriesInstanceUID).glob("*.dcm")
+        assert {path.stem for path in kept} == {str(dataset.SOPInstanceUID) for dataset in series}
+        reports = [each for each in results.only_series(study_uid(series))["revisions"] if each["evidence"]]
+        assert len(pacs.of_modality(study_uid(series), "SR")) == len(reports)
 
 
 def test_children_end_by_themselves_when_up_is_killed_and_a_new_one_goes_on(tmp_path: Path, pacs: Pacs) -> None:

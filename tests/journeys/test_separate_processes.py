@@ -17,8 +17,6 @@ from hospital.waiting import wait_until
 from triage_node.core.identifiers import PeerAddress
 from triage_node.supervisor import free_port, redis_executable
 
-pytestmark = pytest.mark.xdist_group("production")
-
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -43,6 +41,7 @@ def settings(
         "redis_url": redis_url,
         "dicom_host": "127.0.0.1",
         "dicom_port": free_port(),
+        "scp_processes": 2,
         "http_port": free_port(),
         "pacs": pacs.address,
         "quiet_period_s": 2,

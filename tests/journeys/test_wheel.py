@@ -15,7 +15,7 @@ from hospital.waiting import wait_until
 
 from triage_node.supervisor import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 _NOT_BUILT_FROM = shutil.ignore_patterns(
     ".*", "build", "dist", "var", "tests", "*.egg-info", "__pycache__", "node_modules"

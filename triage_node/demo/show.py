@@ -99,12 +99,12 @@ def _usable(port: int) -> int:
 
 @contextmanager
 def _ticking(console: Console, what: str) -> Iterator[None]:
-    """Say what is being done, again every two seconds, so that there is never silence."""
+    """Say what is being done, again every second, so that there is never silence, also on a loaded machine."""
     done = threading.Event()
 
     def tick() -> None:
         started = time.monotonic()
-        while not done.wait(2.0):
+        while not done.wait(1.0):
             console.print(f"  {what} ... {time.monotonic() - started:.0f} s", highlight=False)
 
     console.print(what, highlight=False)
@@ -167,7 +167,7 @@ def _watched(console: Console, supervisor: Supervisor, settings: Settings) -> Se
             rows = repository.worklist()
             if console.is_terminal:
                 live.update(worklist_table(rows), refresh=True)
-            elif time.monotonic() - last_plain >= 2.0:
+            elif time.monotonic() - last_plain >= 1.5:
                 last_plain = time.monotonic()
                 console.print("worklist: " + _in_short(rows), highlight=False, soft_wrap=True)
             if len(rows) == len(STUDIES) and all(row["state"] in FINAL_STATES for row in rows):
