@@ -104,11 +104,23 @@ def _postgresql_engine(new_postgresql_database: Callable[[], str], migrations_fo
     engine.dispose()
 
 
+_TOP_TABLES = (
+    "studies",
+    "associations",
+    "quarantine",
+    "processes",
+    "breakers",
+    "observations",
+    "drift_baselines",
+    "drift_alarms",
+)
+
+
 @pytest.fixture
 def postgresql_engine(_postgresql_engine: Engine) -> Engine:
     """A migrated PostgreSQL database without rows."""
     with _postgresql_engine.begin() as connection:
-        for table in ("studies", "associations", "quarantine", "processes", "breakers"):
+        for table in _TOP_TABLES:
             connection.execute(text(f"DELETE FROM {table}"))  # the rest goes with them, faster than TRUNCATE
     return _postgresql_engine
 

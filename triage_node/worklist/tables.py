@@ -7,10 +7,10 @@ series decides when it is closed. Whoever writes below a study locks the study's
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Date, Enum, ForeignKey, Index, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from triage_node.core.commitment import CommitmentState
@@ -49,6 +49,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         dict[str, float]: JSON,
         list[str]: JSON,
+        list[dict[str, Any]]: JSON,
     }
 
 
@@ -190,6 +191,31 @@ class SliceScoreRow(Base):
     flagged: Mapped[bool]
 
 
+class ShadowAnalysisRow(Base):
+    """What a release in the shadow said of one revision of a series; nothing is ever shown or sent from it.
+
+    ``slices``: one object a slice as ``SliceFinding`` has it, from inferior to superior.
+    """
+
+    __tablename__ = "shadow_analyses"
+    __table_args__ = (UniqueConstraint("series_id", "revision", "model_name"), Index(None, "model_name", "read_at"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    series_id: Mapped[int] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    ich_probability: Mapped[float]
+    flagged: Mapped[bool]
+    subtypes: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
+    slices: Mapped[list[dict[str, Any]]]
+    model_name: Mapped[str]
+    model_version: Mapped[str]
+    weights_sha256: Mapped[str] = mapped_column(String(64))
+    operating_point: Mapped[str]
+    operating_threshold: Mapped[float]
+    elapsed_ms: Mapped[float]
+    read_at: Mapped[datetime]
+
+
 class EvidenceRow(Base):
     """One DICOM object that this node made for one revision of a series."""
 
@@ -281,3 +307,65 @@ class ProcessRow(Base):
     started_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     detail: Mapped[dict[str, Any]]
+
+
+class ObservationRow(Base):
+    """One series that was read or refused, as drift counts it; it outlives the series and identifies nobody.
+
+    ``outcome`` is READ or a reason code. ``counted`` is false where a later revision of the series took its place, and
+    for a series that was only read again. Rows are never changed otherwise, so that totals only grow.
+    """
+
+    __tablename__ = "observations"
+    __table_args__ = (
+        UniqueConstraint("series_id", "revision", "outcome"),
+        Index(None, "observed_on"),
+        Index(None, "calling_ae_title", "station_name", "outcome", "flagged"),
+        Index(None, "model_name", "operating_point"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id", ondelete="SET NULL"))
+    revision: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(32))
+    counted: Mapped[bool]
+    observed_at: Mapped[datetime]
+    observed_on: Mapped[date] = mapped_column(Date)
+    calling_ae_title: Mapped[str]
+    station_name: Mapped[str]
+    model_name: Mapped[str | None]
+    operating_point: Mapped[str | None]
+    ich_probability: Mapped[float | None]
+    score_bin: Mapped[int | None]
+    flagged: Mapped[bool | None]
+
+
+class DriftBaselineRow(Base):
+    """From which observation on a scanner's charts are learned, where somebody has accepted that it changed."""
+
+    __tablename__ = "drift_baselines"
+
+    calling_ae_title: Mapped[str] = mapped_column(PlainText, primary_key=True)
+    station_name: Mapped[str] = mapped_column(PlainText, primary_key=True)
+    after_observation_id: Mapped[int] = mapped_column(BigInteger)
+    accepted_at: Mapped[datetime]
+
+
+class DriftAlarmRow(Base):
+    """One alarm of one side of one chart; it stands while ``cleared_at`` is null."""
+
+    __tablename__ = "drift_alarms"
+    __table_args__ = (
+        UniqueConstraint(
+            "calling_ae_title", "station_name", "measure", "direction", "since", name="uq_drift_alarms_since"
+        ),  # its conventional name is longer than PostgreSQL's 63 characters
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    calling_ae_title: Mapped[str]
+    station_name: Mapped[str]
+    measure: Mapped[str] = mapped_column(String(16))
+    direction: Mapped[str] = mapped_column(String(8))
+    since: Mapped[datetime]
+    noticed_at: Mapped[datetime]
+    cleared_at: Mapped[datetime | None]
