@@ -18,6 +18,7 @@ SMALLEST_CAVITY_MM2 = 5000.0
 _WALL_HU = 95.0
 """Blurred HU from which a voxel beside the brain is bone."""
 _FINE_MM = 0.9
+"""In-plane spacing at which the wall is traced."""
 _WORK_MM = 1.4
 """In-plane spacing at which compartments are searched for."""
 _NECK_MM = 2.8
@@ -32,6 +33,12 @@ def find_compartments(
     volume_hu: npt.NDArray[np.generic], pixel_spacing_mm: tuple[float, float], slice_spacing_mm: float
 ) -> Compartments:
     """Find inner skull, midline, CSF and ventricles of a real head.
+
+    Parameters
+    ----------
+    volume_hu : (slices, rows, columns), HU
+    pixel_spacing_mm
+        (row, column); square pixels are assumed.
 
     Raises
     ------
@@ -135,7 +142,7 @@ def _depth(cavity: npt.NDArray[np.bool_], smooth_hu: FloatArray, pixel_mm: float
     """
     fine = max(1, round(_FINE_MM / pixel_mm))
     shown = smooth_hu[:, ::fine, ::fine]
-    near = _enlarged(cavity.astype(np.float32), shown.shape) > 0.1
+    near = _enlarged(cavity.astype(np.float32), shown.shape, step / fine) > 0.1
     inside = near & (shown < _WALL_HU)
     depth = np.empty(shown.shape, dtype=np.float32)
     spacing_mm = pixel_mm * fine
@@ -147,11 +154,11 @@ def _depth(cavity: npt.NDArray[np.bool_], smooth_hu: FloatArray, pixel_mm: float
         within = ndimage.distance_transform_edt(whole) * spacing_mm
         beyond = ndimage.distance_transform_edt(~whole) * spacing_mm
         depth[at] = np.where(whole, within - 0.5 * spacing_mm, 0.5 * spacing_mm - beyond)
-    return _enlarged(depth, smooth_hu.shape)
+    return _enlarged(depth, smooth_hu.shape, fine)
 
 
-def _enlarged(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    step = shape[1] / coarse.shape[1]
+def _enlarged(coarse: FloatArray, shape: tuple[int, ...], step: float) -> FloatArray:
+    """Interpolate what is known at every ``step``-th row and column."""
     matrix = np.array([1.0, 1 / step, 1 / step])
     return np.asarray(
         ndimage.affine_transform(coarse, matrix, output_shape=shape, order=1, mode="nearest"), dtype=np.float32
