@@ -35,7 +35,7 @@ def test_unknown_key_in_file_names_the_nearest(tmp_path: Path) -> None:
 
 def test_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIAGE_PACCS", "A@b:1")
-    with pytest.raises(ConfigurationRejected, match="TRIAGE_PACCS.*TRIAGE_PACS"):
+    with pytest.raises(ConfigurationRejected, match=r"TRIAGE_PACCS.*TRIAGE_PACS"):
         settings.load()
 
 
@@ -108,3 +108,36 @@ def test_deployed_file_is_valid_toml_when_uncommented(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text("\n".join(plain))
     assert settings.load(file).database_url is not None
+
+
+def test_destinations_are_tables_and_pacs_is_the_short_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(
+        'pacs = ["ONE@h:1"]\n[[destinations]]\nname = "archive"\nkind = "dicom"\naddress = "TWO@h:2"\nobjects = ["SR"]\n'
+        'storage_commitment = true\n[[destinations]]\nname = "web"\nkind = "stow"\naddress = "https://h/"\nsend = "flagged"\n'
+    )
+    parent = settings.load(file, data_dir=tmp_path)
+    assert [each.name for each in parent.every_destination] == ["ONE@h:1", "archive", "web"]
+    for name, value in parent.environment().items():
+        monkeypatch.setenv(name, value)
+    assert settings.load() == parent
+    assert settings.load().every_destination == parent.every_destination
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (
+            '[[destinations]]\nname = "a"\nkind = "dicom"\nadress = "X@h:1"\n',
+            r"'a': unknown key 'adress'; did you mean address\?",
+        ),
+        ('[destinations]\nname = "a"\n', r"\[\[destinations\]\], with two brackets"),
+        ('destinations = ["X@h:1"]\n', "a destination is a table"),
+        ('destinations = "X@h:1"\n', "not a JSON array"),
+    ],
+)
+def test_a_wrong_destination_is_told_what_to_write(tmp_path: Path, written: str, told: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(written)
+    with pytest.raises(ConfigurationRejected, match=told):
+        settings.load(file)
