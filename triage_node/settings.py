@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from triage_node.core.destination import Destination, checked_names
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.identifiers import PeerAddress, checked_ae_title
+from triage_node.core.report import DEFAULT_EVIDENCE_KINDS, EVIDENCE_KINDS
 
 PREFIX = "TRIAGE_"
 FILE_VARIABLE = "TRIAGE_SETTINGS_FILE"
@@ -92,6 +94,27 @@ class Settings(BaseSettings):
     torch_threads: int | None = Field(None, ge=1, description="CPU threads of the cascade; empty: all cores.")
     lease_s: float = Field(120.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
 
+    # evidence
+    evidence_kinds: NameList = Field(
+        DEFAULT_EVIDENCE_KINDS,
+        description="Which objects are made: SR, SC (heatmaps), KO (key objects), PR (contours), PDF (a page to read).",
+    )
+    heatmaps: Literal["flagged", "all"] = Field(
+        "flagged", description="Slices of a flagged study that get a heatmap: those that are flagged, or all."
+    )
+    heatmap_limit: int = Field(
+        40, ge=0, description="At most so many heatmaps a reading, those of the highest probability; 0: no limit."
+    )
+    report_not_analysed: bool = Field(
+        False, description="Send a report that says NOT ANALYSED, and why, for a study with CT that could not be read."
+    )
+    not_analysed_wait_s: float = Field(
+        60.0, ge=0, le=86_400, description="That report waits until nothing of its study has arrived for so long, s."
+    )
+    installation_id: str | None = Field(
+        None, max_length=64, description="Device serial number in what we write; empty: the name of the host."
+    )
+
     # forwarding
     pacs: NameList = Field((), description="DICOM peers that get all evidence: AET@HOST:PORT, several with commas.")
     destinations: Destinations = Field(
@@ -119,7 +142,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines.")
 
-    @field_validator("peers", "pacs", "commitment_peers", mode="before")
+    @field_validator("peers", "pacs", "evidence_kinds", "commitment_peers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -142,10 +165,18 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("database_url", "redis_url", "weights_dir", "release", mode="before")
+    @field_validator("database_url", "redis_url", "weights_dir", "release", "installation_id", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("evidence_kinds")
+    @classmethod
+    def _kinds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [each for each in value if each not in EVIDENCE_KINDS]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(EVIDENCE_KINDS)}")
+        return tuple(dict.fromkeys(value))
 
     @field_validator("ae_title")
     @classmethod
@@ -189,6 +220,11 @@ class Settings(BaseSettings):
     def evidence_dir(self) -> Path:
         """Folder of the objects this node made."""
         return self.data_dir / "evidence"
+
+    @property
+    def device_serial_number(self) -> str:
+        """What tells this installation from others (LO, at most 64 characters)."""
+        return self.installation_id or socket.gethostname()[:64]
 
     @property
     def every_destination(self) -> tuple[Destination, ...]:

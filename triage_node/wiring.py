@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from triage_node.assembly.volume_reader import PixelVolumeReader
     from triage_node.cascade.runner import Cascade
     from triage_node.core.ports import Sender
+    from triage_node.evidence.writer import DicomEvidenceWriter
     from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
     from triage_node.forwarding.storage_scu import StorageScu
     from triage_node.pipeline.heart import Heart
@@ -96,6 +97,7 @@ def path_rules(settings: Settings) -> PathRules:
         destinations=settings.every_destination,
         breaker=BreakerRules(settings.breaker_failures, settings.retry_first_s, settings.retry_longest_s),
         commitment_wait_s=settings.commitment_wait_s,
+        heatmaps=settings.heatmaps,
     )
 
 
@@ -133,6 +135,20 @@ def cascade(settings: Settings) -> Cascade:
     )
     run_self_test(loaded)
     return loaded
+
+
+def evidence_writer(settings: Settings) -> DicomEvidenceWriter:
+    """Return the station that writes reports and heatmaps."""
+    from triage_node.evidence.writer import DicomEvidenceWriter
+
+    return DicomEvidenceWriter(
+        settings.evidence_dir,
+        station_name=settings.ae_title,
+        software_version=version(),
+        device_serial_number=settings.device_serial_number,
+        kinds=settings.evidence_kinds,
+        heatmap_limit=settings.heatmap_limit or None,
+    )
 
 
 def storage_scu(settings: Settings) -> StorageScu:
@@ -274,14 +290,13 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
 def run_worker(settings: Settings, supervisor: int | None = None) -> None:
     """Run a worker with the model resident until SIGTERM."""
     logs.configure("worker", settings.log_level, settings.log_format)
-    from triage_node.evidence.writer import DicomEvidenceWriter
     from triage_node.pipeline.steps import ReadingPath
     from triage_node.pipeline.tasks import CLASSIFY, CeleryBell, add_reading, make_app
 
     model = cascade(settings)
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
-    writer = DicomEvidenceWriter(settings.evidence_dir, station_name=settings.ae_title, software_version=version())
+    writer = evidence_writer(settings)
     add_reading(app, ReadingPath(path, volume_reader(), model, writer).read)
     detail = {"device": str(model.device), "release": model.release.name}
     _run_celery(app, settings, "worker", supervisor, detail, queues=[CLASSIFY], pool="solo", concurrency=1)

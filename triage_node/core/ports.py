@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,9 @@ class VolumeReader(Protocol):
         ...
 
 
+HeatmapChoice = Literal["flagged", "all"]
+
+
 class Reading(Protocol):
     """One pass of the cascade over one volume."""
 
@@ -149,8 +152,8 @@ class Reading(Protocol):
         """What the cascade says."""
         ...
 
-    def heatmaps(self) -> Mapping[int, npt.NDArray[np.float32]]:
-        """Return Grad-CAM per flagged slice: index into the volume to (rows, columns), 0 to 1."""
+    def heatmaps(self, kinds: HeatmapChoice = "flagged") -> Mapping[int, npt.NDArray[np.float32]]:
+        """Return Grad-CAM per flagged slice, or of all: index into the volume to (rows, columns), 0 to 1."""
         ...
 
 

@@ -18,6 +18,11 @@ RESEARCH_USE_ONLY = "Research use only"
 NOTICE = f"{NOT_FOR_DIAGNOSTIC_USE} - {RESEARCH_USE_ONLY.lower()}"
 """ASCII only: it is burned into pictures and sent in every character set."""
 
+EVIDENCE_KINDS = ("SR", "SC", "KO", "PR", "PDF")
+"""The DICOM objects that can be made of a reading: structured report, heatmaps as secondary captures, key object selection,
+heatmap contours as presentation states, summary as encapsulated PDF."""
+DEFAULT_EVIDENCE_KINDS = ("SR", "SC", "KO")
+
 ICH_NAME = "Intracranial hemorrhage"
 
 

@@ -17,7 +17,14 @@ from pydicom.dataset import Dataset
 from triage_node.core.errors import Defect
 from triage_node.core.identifiers import checked_uid
 from triage_node.core.ports import EarlierReport, EvidenceObject, EvidenceOrder, NotAnalysedOrder
-from triage_node.core.report import EarlierAnswer, impression, key_slices, not_analysed_impression
+from triage_node.core.report import (
+    DEFAULT_EVIDENCE_KINDS,
+    EVIDENCE_KINDS,
+    EarlierAnswer,
+    impression,
+    key_slices,
+    not_analysed_impression,
+)
 from triage_node.evidence.durable_file import fsync_folder, write_durably
 from triage_node.evidence.key_objects import key_object_selection
 from triage_node.evidence.not_analysed_report import not_analysed_report
@@ -27,9 +34,6 @@ from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capt
 from triage_node.evidence.source_series import SourceSeries, read_source_instances, read_source_series
 from triage_node.evidence.structured_report import structured_report
 from triage_node.evidence.summary_pdf import not_analysed_pdf, summary_pdf
-
-KINDS = ("SR", "SC", "KO", "PR", "PDF")
-DEFAULT_KINDS = ("SR", "SC", "KO")
 
 _DISK_THREADS = 4
 
@@ -48,7 +52,7 @@ class DicomEvidenceWriter:
     device_serial_number
         What tells this installation from others.
     kinds
-        Which objects are made, of ``KINDS``; a study that is not flagged never gets SC, KO or PR.
+        Which objects are made, of ``core.report.EVIDENCE_KINDS``; a study that is not flagged never gets SC, KO or PR.
     heatmap_limit
         At most so many heatmaps a reading, those of the highest probability; None for all that the order has.
     time_zone
@@ -62,13 +66,13 @@ class DicomEvidenceWriter:
         station_name: str,
         software_version: str,
         device_serial_number: str = "1",
-        kinds: Sequence[str] = DEFAULT_KINDS,
+        kinds: Sequence[str] = DEFAULT_EVIDENCE_KINDS,
         heatmap_limit: int | None = None,
         time_zone: tzinfo | None = None,
     ) -> None:
-        unknown = set(kinds) - set(KINDS)
+        unknown = set(kinds) - set(EVIDENCE_KINDS)
         if unknown:
-            raise ValueError(f"kinds of evidence are {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
+            raise ValueError(f"kinds of evidence are {', '.join(EVIDENCE_KINDS)}, not {', '.join(sorted(unknown))}")
         self._folder = folder
         self._node = NodeIdentity(station_name, software_version, device_serial_number)
         self._kinds = frozenset(kinds)

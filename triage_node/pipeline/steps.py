@@ -22,6 +22,7 @@ from triage_node.core.ports import (
     Clock,
     EvidenceOrder,
     EvidenceWriter,
+    HeatmapChoice,
     OpenSeries,
     SeriesRecord,
     StudyRepository,
@@ -61,6 +62,7 @@ class PathRules:
     destinations: tuple[Destination, ...]
     breaker: BreakerRules = field(default_factory=BreakerRules)
     commitment_wait_s: float = 3600.0
+    heatmaps: HeatmapChoice = "flagged"
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class ReadingPath:
         order = EvidenceOrder(
             volume=volume,
             finding=reading.finding,
-            heatmaps=reading.heatmaps(),
+            heatmaps=reading.heatmaps(rules.heatmaps) if reading.finding.flagged else {},
             revision=revision,
             classified_at=classified_at,
             predecessor=repository.predecessor_report(record.series_id, revision),

@@ -77,9 +77,9 @@ class GivenReading:
 
     finding: Finding
 
-    def heatmaps(self) -> Mapping[int, npt.NDArray[np.float32]]:
-        flagged = (index for index, each in enumerate(self.finding.slices) if each.flagged)
-        return {index: np.ones((2, 2), dtype=np.float32) for index in flagged}
+    def heatmaps(self, kinds: str = "flagged") -> Mapping[int, npt.NDArray[np.float32]]:
+        wanted = (index for index, each in enumerate(self.finding.slices) if each.flagged or kinds == "all")
+        return {index: np.ones((2, 2), dtype=np.float32) for index in wanted}
 
 
 @dataclass
