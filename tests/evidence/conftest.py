@@ -17,6 +17,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 
 from triage_node.core.finding import Finding, SliceFinding
 from triage_node.core.ports import EvidenceObject, EvidenceOrder, SeriesVolume
+from triage_node.core.reason import Refusal
+from triage_node.core.report import impression, not_analysed_impression
+from triage_node.evidence.message import Message, message
+from triage_node.evidence.provenance import NodeIdentity, Provenance
+from triage_node.evidence.source_series import read_source_instances
 from triage_node.evidence.writer import DicomEvidenceWriter
 
 ROWS = COLUMNS = 64
@@ -152,6 +157,26 @@ def write(
         return found
 
     return run
+
+
+@pytest.fixture
+def make_message(make_series: SeriesMaker, make_order: OrderMaker, tmp_path: Path) -> Callable[..., Message]:
+    """Make what a message is made from: of a reading, or of the refusal that is given."""
+
+    def make(
+        kind: str, change: Callable[[Dataset], None] | None = None, *, refusal: Refusal | None = None, **values: Any
+    ) -> Message:
+        volume = make_series(change=change)
+        finding = make_order(volume, flagged=values.pop("flagged", True)).finding
+        series = read_source_instances(volume.paths)
+        node = NodeIdentity("TRIAGE", "0.1.0", "node-1")
+        provenance = Provenance(node, (series.series_instance_uid, "1"), CLASSIFIED_AT, ("0.1.0", "cnn-gru"))
+        report = EvidenceObject("SR", 1, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.77", "2.25.7", "1.2", tmp_path / "sr")
+        text = impression(finding) if refusal is None else not_analysed_impression(refusal)
+        defaults = {"kind": kind, "text": text, "revision": 1, "evidence": [report]}
+        return message(refusal or finding, series, provenance, **(defaults | values))
+
+    return make
 
 
 @pytest.fixture
