@@ -60,19 +60,40 @@ def weights_folder(settings: Settings) -> Path:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database's schema to this version's."""
+    """Bring the database's schema to this version's.
+
+    Raises
+    ------
+    ConfigurationRejected
+        The data folder cannot be made.
+    """
     from triage_node.worklist.migrate import upgrade
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationRejected(f"setting data_dir: {settings.data_dir} cannot be made: {error.strerror}") from None
     upgrade(settings.database, migrations_folder())
 
 
 def repository(settings: Settings) -> SqlStudyRepository:
-    """Connect to the results database."""
+    """Connect to the results database.
+
+    Raises
+    ------
+    ConfigurationRejected
+        Its schema is not this version's.
+    """
     from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.migrate import current, head
     from triage_node.worklist.repository import SqlStudyRepository
 
-    return SqlStudyRepository(make_engine(settings.database))
+    engine = make_engine(settings.database)
+    found, needed = current(engine), head(migrations_folder())
+    if found != needed:
+        state = f"is at schema {found}" if found else "has no schema"
+        raise ConfigurationRejected(f"the database {state}, this version needs {needed}: run `triage-node migrate`")
+    return SqlStudyRepository(engine)
 
 
 def limits(settings: Settings) -> EligibilityLimits:
@@ -394,14 +415,29 @@ def _modified_at(path: Path) -> datetime:
 
 
 def _server_tls(settings: Settings) -> Any:
-    """Return the SCP's TLS context, or None; client certificates are required where their CA is set."""
+    """Return the SCP's TLS context, or None; client certificates are required where their CA is set.
+
+    Raises
+    ------
+    ConfigurationRejected
+        A file is not there or holds something else.
+    """
     if settings.tls_certificate is None:
         return None
     import ssl
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except OSError as error:  # ssl.SSLError among them
+        files = f"{settings.tls_certificate} and {settings.tls_key or 'no tls_key'}"
+        raise ConfigurationRejected(f"setting tls_certificate: {files} cannot be loaded: {error}") from None
     if settings.tls_peer_ca is not None:
-        context.load_verify_locations(settings.tls_peer_ca)
+        try:
+            context.load_verify_locations(settings.tls_peer_ca)
+        except OSError as error:
+            raise ConfigurationRejected(
+                f"setting tls_peer_ca: {settings.tls_peer_ca} cannot be loaded: {error}"
+            ) from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context

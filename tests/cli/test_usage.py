@@ -85,6 +85,9 @@ def test_help_of_a_command_in_full() -> None:
         (("worker",), "set redis_url"),
         (("courier",), "set redis_url"),
         (("migrate", "--database-url", "nonsense"), "nonsense"),
+        (("migrate", "--data-dir", "/dev/null/data"), "setting data_dir: /dev/null/data cannot be made"),
+        (("up", "--data-dir", "/dev/null/data"), "setting data_dir: /dev/null/data cannot be made"),
+        (("worklist", "--database-url", "sqlite:///empty.sqlite3"), "the database has no schema"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -149,3 +152,21 @@ def test_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
     assert tried.returncode == 2, tried.stderr
     assert f"port {port}" in tried.stderr
     assert "Traceback" not in tried.stderr
+
+
+def test_tls_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    assert command("migrate", data_dir=tmp_path).returncode == 0
+    values = {"data_dir": tmp_path, "dicom_port": free_port(), "redis_url": "redis://127.0.0.1:1/0"}
+    tried = command("scp", **values, tls_certificate="/nowhere/node.pem")
+    assert tried.returncode == 2
+    assert "setting tls_certificate: /nowhere/node.pem" in tried.stderr
+    assert "Traceback" not in tried.stderr
+
+
+def test_process_refuses_a_database_that_was_not_migrated(tmp_path: Path) -> None:
+    values = {"database_url": f"sqlite:///{tmp_path / 'x.sqlite3'}", "redis_url": "redis://127.0.0.1:1/0"}
+    for name in ("scp", "courier", "beat", "web"):
+        tried = command(name, data_dir=tmp_path, dicom_port=free_port(), http_port=free_port(), **values)
+        assert tried.returncode == 2
+        assert "run `triage-node migrate`" in tried.stderr
+        assert "Traceback" not in tried.stderr
