@@ -8,7 +8,8 @@ operating point (Ye et al. 2019, Fig. 1). Every number comes from the release's 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,19 @@ from triage_node.cascade.slice_encoder import pooled
 from triage_node.cascade.weights import OperatingPoint, Release, load_networks, read_release
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.ports import SeriesVolume
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run the RNN on one thread: its steps are too small to share, and threads that wait for each other cost more than they
+    bring, on a busy machine a hundredfold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
 
 HeatmapKinds = Literal["flagged", "all", "subject"]
 
@@ -98,6 +112,17 @@ class CascadeReading:
         groups = sorted({int(group_of[index]) for index in wanted})
         if not groups:
             return {}
+        with one_thread():
+            maps = self._activations(kinds, groups)
+        mean = torch.stack(maps).mean(dim=0)
+        if kinds != "subject":
+            mean = mean / mean.amax(dim=(1, 2), keepdim=True).clamp_min(1e-6)
+        on_source = heatmaps_on_source(mean.float().cpu().numpy(), self._grid)
+        row_of = {group: row for row, group in enumerate(groups)}
+        return {index: on_source[row_of[int(group_of[index])]] for index in wanted}
+
+    def _activations(self, kinds: HeatmapKinds, groups: list[int]) -> list[Tensor]:
+        """Every member's activation of some network slices : (groups, height, width) each, unmirrored."""
         maps = []
         for state in self._states:
             if kinds == "subject":
@@ -105,12 +130,7 @@ class CascadeReading:
             else:
                 activation = slice_activation(state.network, state.last_map, groups)
             maps.append(activation.flip(2) if state.mirrored else activation)
-        mean = torch.stack(maps).mean(dim=0)
-        if kinds != "subject":
-            mean = mean / mean.amax(dim=(1, 2), keepdim=True).clamp_min(1e-6)
-        on_source = heatmaps_on_source(mean.float().cpu().numpy(), self._grid)
-        row_of = {group: row for row, group in enumerate(groups)}
-        return {index: on_source[row_of[int(group_of[index])]] for index in wanted}
+        return maps
 
 
 class Cascade:
@@ -241,7 +261,7 @@ class Cascade:
 
     def _scored(self, states: Sequence[_MemberState], with_stage_two: bool | None) -> CascadeLogits:
         """Mean logits over the members; stage two where it is asked for, or by the operating point where None."""
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             ones = [each.network.stage_one(each.features, each.cnn_logits, each.mask) for each in states]
             subject = float(torch.stack([each.subjects[0, 0] for each in ones]).mean())
             slices = torch.stack([each.slices[0, :, 0] for each in ones]).mean(dim=0).cpu().numpy()
