@@ -112,19 +112,26 @@ def list_deliveries(
     limit: Annotated[int, typer.Option(min=1, help="Most rows that are printed, newest first.")] = 200,
     json_: options.AsJson = False,
 ) -> None:
-    """Print the outbox: what went where, what is put off and until when, what was given up and why."""
+    """Print the outbox: what went where, what is put off and until when, what was given up and why.
+
+    Destinations that do not answer follow, with their breaker: while it is OPEN nothing is sent to them.
+    """
     from triage_node import wiring
 
     repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
     rows = repository.deliveries(state=state, limit=limit)
+    breakers = repository.breakers(wiring.SystemClock().now())
     if json_:
-        options.print_json(list(rows))
+        states = {each["destination"]: each["breaker"] for each in breakers}
+        options.print_json([{**row, "breaker": states.get(row["destination"], "CLOSED")} for row in rows])
         return
     from rich.console import Console
 
-    from triage_node.terminal.study_page import deliveries_table
+    from triage_node.terminal.study_page import breakers_table, deliveries_table
 
     Console().print(deliveries_table(rows))
+    if breakers:
+        Console().print(breakers_table(breakers))
 
 
 def retry_deliveries(
@@ -133,7 +140,7 @@ def retry_deliveries(
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Make given-up deliveries due again."""
+    """Make given-up deliveries due again; a destination that was left alone is tried at once."""
     from triage_node import wiring
 
     repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))

@@ -97,7 +97,7 @@ def _deliveries(evidence: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
     for each in evidence:
         for delivery in each["deliveries"]:
             states.setdefault(delivery["destination"], Counter())[delivery["state"]] += 1
-            if delivery["state"] != "SENT" and delivery["detail"]:
+            if delivery["detail"] and (delivery["state"] != "SENT" or delivery["warning"]):
                 problems.append(f"{each['kind']} {each['number']}: {delivery['detail']}")
     for destination, counts in states.items():
         yield Text(f"to {destination}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -111,7 +111,8 @@ def deliveries_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, overflow="fold")
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        key = (row["study_instance_uid"], row["destination"], row["state"], row["detail"] or "")
+        commitment = f", {row['commitment']}" if row["commitment"] else ""
+        key = (row["study_instance_uid"], row["destination"], row["state"] + commitment, row["detail"] or "")
         groups.setdefault(key, []).append(row)
     for (study, destination, state, detail), members in groups.items():
         kinds = Counter(each["kind"] for each in members)
@@ -119,5 +120,18 @@ def deliveries_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         due = min((each["next_attempt_at"] for each in members if each["next_attempt_at"]), default="")
         attempts = max(each["attempts"] for each in members)
         cells = (study, destination, state, objects, str(attempts), due[:19].replace("T", " "), detail)
+        warned = any(each["warning"] for each in members)
+        table.add_row(*(Text(cell) for cell in cells), style="yellow" if warned else None)
+    return table
+
+
+def breakers_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay out ``StudyRepository.breakers``: a line for each destination that does not answer."""
+    table = Table(title="Destinations that do not answer", header_style="bold")
+    for name in ("Destination", "Breaker", "Failures in a row", "Left alone until (UTC)", "Last failure"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        until = (row["open_until"] or "")[:19].replace("T", " ")
+        cells = (row["destination"], row["breaker"], str(row["failures"]), until, row["detail"] or "")
         table.add_row(*(Text(cell) for cell in cells))
     return table

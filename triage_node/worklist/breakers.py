@@ -5,6 +5,7 @@ Locked after the study, never before it; see ``row_locks``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -83,6 +84,12 @@ def note_silence(
     row.failures, row.open_until, row.probing_until = failed.failures, failed.open_until, failed.probing_until
     row.failed_at, row.detail = now, detail
     return failed.open_until
+
+
+def probe_now(session: Session, destinations: Collection[str], now: datetime) -> None:
+    """Let these be probed at once: the operator says that they are mended."""
+    opened = BreakerRow.destination.in_(destinations) & (BreakerRow.open_until > now)
+    session.execute(update(BreakerRow).where(opened).values(open_until=now))
 
 
 def breakers(session: Session, now: datetime) -> list[dict[str, Any]]:

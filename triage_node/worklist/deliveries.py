@@ -13,7 +13,7 @@ from triage_node.core.dimse_status import Action
 from triage_node.core.ports import DeliveryBatch, EvidenceObject, SendOutcome
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.study_state import DeliveryEvent, DeliveryState, Event, State, delivery_after
-from triage_node.worklist.breakers import admit, blocked
+from triage_node.worklist.breakers import admit, blocked, probe_now
 from triage_node.worklist.closing import end_series
 from triage_node.worklist.row_locks import lock_study, locked_delivery
 from triage_node.worklist.standing import update_standing
@@ -185,9 +185,9 @@ def end_if_nothing_due(session: Session, series: SeriesRow, now: datetime) -> No
 def retry_deliveries(
     session: Session, now: datetime, study_instance_uid: str | None, delivery_ids: Sequence[int] | None
 ) -> int:
-    """Make given-up deliveries due again, counting attempts and waiting anew."""
+    """Make given-up deliveries due again, counting attempts and waiting anew; their destinations are probed at once."""
     statement = (
-        select(DeliveryRow.id, SeriesRow.study_id)
+        select(DeliveryRow.id, DeliveryRow.destination)
         .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
         .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
         .join(StudyRow, StudyRow.id == SeriesRow.study_id)
@@ -198,7 +198,10 @@ def retry_deliveries(
         statement = statement.where(StudyRow.study_instance_uid == study_instance_uid)
     if delivery_ids is not None:
         statement = statement.where(DeliveryRow.id.in_(delivery_ids))
-    return sum(_retry(session, delivery_id, now) for delivery_id, _ in session.execute(statement).all())
+    given_up = session.execute(statement).all()
+    again = sum(_retry(session, delivery_id, now) for delivery_id, _ in given_up)
+    probe_now(session, {destination for _, destination in given_up}, now)
+    return again
 
 
 def _retry(session: Session, delivery_id: int, now: datetime) -> bool:
