@@ -170,10 +170,12 @@ def make_message(make_series: SeriesMaker, make_order: OrderMaker, tmp_path: Pat
         finding = make_order(volume, flagged=values.pop("flagged", True)).finding
         series = read_source_instances(volume.paths)
         node = NodeIdentity("TRIAGE", "0.1.0", "node-1")
-        provenance = Provenance(node, (series.series_instance_uid, "1"), CLASSIFIED_AT, ("0.1.0", "cnn-gru"))
+        revision = values.pop("revision", 1)
+        identity = (series.series_instance_uid, str(revision))
+        provenance = Provenance(node, identity, CLASSIFIED_AT, ("0.1.0", "cnn-gru"), revision)
         report = EvidenceObject("SR", 1, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.77", "2.25.7", "1.2", tmp_path / "sr")
         text = impression(finding) if refusal is None else not_analysed_impression(refusal)
-        defaults = {"kind": kind, "text": text, "revision": 1, "evidence": [report]}
+        defaults = {"kind": kind, "text": text, "evidence": [report]}
         return message(refusal or finding, series, provenance, **(defaults | values))
 
     return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,8 +12,10 @@ from pydicom.uid import Comprehensive3DSRStorage, KeyObjectSelectionDocumentStor
 
 from triage_node.core.errors import Defect
 from triage_node.core.identifiers import IllegalUid
-from triage_node.core.ports import NotAnalysedOrder
+from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
+from triage_node.core.report import EarlierAnswer
+from triage_node.evidence.message_files import MessageFiles
 
 
 def kinds(written):
@@ -143,3 +146,47 @@ def test_series_that_was_not_read_gets_a_report_where_reports_are_made(make_writ
     assert kinds(first) == ["SR"]
     assert first == again
     assert make_writer(kinds=("SC",)).write_not_analysed(NotAnalysedOrder(volume.paths, refusal, 1, now)) == []
+
+
+@pytest.fixture
+def with_messages(make_writer):
+    return make_writer(messages=MessageFiles(frozenset({"HL7", "WEBHOOK", "FHIR"})))
+
+
+def test_messages_come_after_the_objects_and_name_them(with_messages, make_order, make_series):
+    written = with_messages.write(make_order(make_series()))
+    assert kinds(written) == ["SR", "SC", "SC", "SC", "KO", "FHIR", "HL7", "WEBHOOK"]
+    document = json.loads(written[-1].path.read_bytes())
+    assert [each["sop_instance_uid"] for each in document["evidence"]] == [
+        each.sop_instance_uid for each in written[:5]
+    ]
+    assert written[0].sop_instance_uid in written[6].path.read_text()
+    assert f"urn:oid:{written[0].sop_instance_uid}" in written[5].path.read_text()
+    for each in written[5:]:
+        assert each.path.parent == written[0].path.parent
+        assert (each.path.stem, each.number, each.sop_class_uid) == (each.sop_instance_uid, 1, "")
+        assert each.study_instance_uid == written[0].study_instance_uid
+
+
+def test_messages_are_the_same_bytes_when_the_step_repeats(with_messages, make_order, make_series):
+    order = make_order(make_series())
+    first, second = ({each.path: each.path.read_bytes() for each in with_messages.write(order)} for _ in range(2))
+    assert first == second
+
+
+def test_message_of_a_study_that_was_not_read_tells_the_reason_where_no_report_is_made(make_writer, make_series):
+    writer = make_writer(kinds=("SC",), messages=MessageFiles(frozenset({"WEBHOOK"})))
+    refusal = Refusal(Reason.NOT_HEAD, "")
+    order = NotAnalysedOrder(make_series().paths, refusal, 1, datetime(2026, 11, 23, tzinfo=UTC))
+    (written,) = writer.write_not_analysed(order)
+    assert (written.kind, json.loads(written.path.read_bytes())["reason"]) == ("WEBHOOK", "NOT_HEAD")
+
+
+def test_message_of_a_later_revision_names_the_report_that_it_supersedes(with_messages, make_order, make_series):
+    order = make_order(make_series())
+    first = with_messages.write(order)[0]
+    earlier = EarlierReport(first.path, EarlierAnswer(False))
+    written = with_messages.write(replace(order, revision=2, predecessor=earlier))
+    document = json.loads(written[-1].path.read_bytes())
+    assert (document["revision"], document["supersedes_report"]) == (2, first.sop_instance_uid)
+    assert "The answer has changed" in document["impression"]

@@ -1,4 +1,4 @@
-"""Write a DICOM object so that it is either wholly on disk or not there at all, and read it back.
+"""Write a DICOM object, or a message, so that it is either wholly on disk or not there at all.
 
 In: an object and a folder. Out: the path. Answers to PS3.10 7 (DICOM File Format).
 """
@@ -16,7 +16,7 @@ from triage_node.core.errors import Defect
 
 
 def write_durably(dataset: Dataset, path: Path) -> None:
-    """Write to a temporary neighbour, fsync, rename; the caller fsyncs the folder once for all.
+    """Write an object as ``write_bytes_durably`` does, and read it back.
 
     Raises
     ------
@@ -25,18 +25,22 @@ def write_durably(dataset: Dataset, path: Path) -> None:
     """
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
-    written = buffer.getvalue()
+    write_bytes_durably(buffer.getvalue(), path)
+    _check(dataset, path)
+
+
+def write_bytes_durably(content: bytes, path: Path) -> None:
+    """Write to a temporary neighbour, fsync, rename; the caller fsyncs the folder once for all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(written)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _check(dataset, path)
 
 
 def _check(dataset: Dataset, path: Path) -> None:

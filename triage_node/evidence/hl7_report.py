@@ -142,7 +142,7 @@ def _request(message: Message) -> Fields:
         18: escaped(order.accession.value),
         22: instant(message.created_at),
         24: "CT",
-        25: status if message.predecessor_uid is None else CORRECTED,
+        25: CORRECTED if message.supersedes else status,
     }
 
 

@@ -72,6 +72,11 @@ class Message:
         return self.outcome if isinstance(self.outcome, Refusal) else None
 
     @property
+    def supersedes(self) -> bool:
+        """Whether an earlier answer is replaced."""
+        return self.revision > 1 or self.predecessor_uid is not None
+
+    @property
     def rows(self) -> tuple[FindingRow, ...]:
         """One row for hemorrhage as such, one a subtype."""
         return finding_rows(self.outcome) if isinstance(self.outcome, Finding) else rows_not_assessed()
@@ -89,7 +94,6 @@ def message(
     *,
     kind: str,
     text: str,
-    revision: int,
     predecessor_uid: str | None = None,
     evidence: Sequence[EvidenceObject] = (),
 ) -> Message:
@@ -115,7 +119,7 @@ def message(
         procedure=procedures(series, otherwise)[0],
         outcome=outcome,
         impression=text,
-        revision=revision,
+        revision=provenance.revision,
         predecessor_uid=predecessor_uid,
         created_at=provenance.created_at,
         evidence=tuple(evidence),

@@ -1,14 +1,15 @@
 """The port ``core.ports.EvidenceWriter`` on a folder: from a reading to objects on disk, the same ones each time.
 
-In: an order, or a refusal. Out: files ``STUDY/SOP_INSTANCE.dcm`` below one folder, and what they are. Nothing is returned
-that was not read back from the disk.
+In: an order, or a refusal. Out: files ``STUDY/SOP_INSTANCE.dcm`` below one folder, messages beside them, and what they are.
+No object is returned that was not read back from the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 
 from pydicom import dcmread
@@ -27,6 +28,7 @@ from triage_node.core.report import (
 )
 from triage_node.evidence.durable_file import fsync_folder, write_durably
 from triage_node.evidence.key_objects import key_object_selection
+from triage_node.evidence.message_files import MessageFiles
 from triage_node.evidence.not_analysed_report import not_analysed_report
 from triage_node.evidence.presentation_state import presentation_states
 from triage_node.evidence.provenance import NodeIdentity, Provenance, study_time_zone
@@ -35,6 +37,7 @@ from triage_node.evidence.source_series import SourceSeries, read_source_instanc
 from triage_node.evidence.structured_report import structured_report
 from triage_node.evidence.summary_pdf import not_analysed_pdf, summary_pdf
 
+NO_MESSAGES = MessageFiles()
 _DISK_THREADS = 4
 
 
@@ -57,6 +60,8 @@ class DicomEvidenceWriter:
         At most so many heatmaps a reading, those of the highest probability; None for all that the order has.
     time_zone
         Zone of the study's dates where the source names none; None for this machine's.
+    messages
+        Writes the messages that some destination takes.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class DicomEvidenceWriter:
         kinds: Sequence[str] = DEFAULT_EVIDENCE_KINDS,
         heatmap_limit: int | None = None,
         time_zone: tzinfo | None = None,
+        messages: MessageFiles = NO_MESSAGES,
     ) -> None:
         unknown = set(kinds) - set(EVIDENCE_KINDS)
         if unknown:
@@ -78,6 +84,7 @@ class DicomEvidenceWriter:
         self._kinds = frozenset(kinds)
         self._heatmap_limit = heatmap_limit
         self._time_zone = time_zone
+        self._messages = messages
         warm_up()
 
     def write(self, order: EvidenceOrder) -> Sequence[EvidenceObject]:
@@ -103,14 +110,19 @@ class DicomEvidenceWriter:
         )
         model = f"{finding.model_name} {finding.model_version}"[:64]
         provenance = self._provenance(series, identity, order.classified_at, model, order.revision)
-        return self._written(self._objects(order, drawn, series, provenance), series)
+        text = impression(finding, order.revision, _answer(order.predecessor))
+        told = partial(self._messages.write, finding, series, provenance, text=text)
+        return self._written(self._objects(order, drawn, series, provenance, text), told, series, order.predecessor)
 
     def write_not_analysed(self, order: NotAnalysedOrder) -> Sequence[EvidenceObject]:
         """Write a report that says that a series was not read, and why, so that silence is never taken for normal."""
         series = read_source_instances(order.paths)
         identity = (series.series_instance_uid, str(order.revision), "not analysed", order.refusal.reason.value)
         provenance = self._provenance(series, identity, order.declined_at, None, order.revision)
-        return self._written(self._objects_of_refusal(order, series, provenance), series)
+        text = not_analysed_impression(order.refusal, order.revision, _answer(order.predecessor))
+        told = partial(self._messages.write, order.refusal, series, provenance, text=text)
+        objects = self._objects_of_refusal(order, series, provenance, text)
+        return self._written(objects, told, series, order.predecessor)
 
     def _provenance(
         self, series: SourceSeries, identity: tuple[str, ...], when: datetime, model: str | None, revision: int
@@ -120,11 +132,10 @@ class DicomEvidenceWriter:
         return Provenance(self._node, identity, local, versions, revision)
 
     def _objects(
-        self, order: EvidenceOrder, drawn: Sequence[int], series: SourceSeries, provenance: Provenance
+        self, order: EvidenceOrder, drawn: Sequence[int], series: SourceSeries, provenance: Provenance, text: str
     ) -> Iterator[tuple[str, Dataset]]:
         finding, flagged = order.finding, key_slices(order.finding).flagged
         source = HeatmapSource(order.volume, finding, order.heatmaps)
-        text = impression(finding, order.revision, _answer(order.predecessor))
         if "SR" in self._kinds:
             yield (
                 "SR",
@@ -142,10 +153,9 @@ class DicomEvidenceWriter:
             yield "PDF", summary_pdf(drawn, source, series, provenance, text=text)
 
     def _objects_of_refusal(
-        self, order: NotAnalysedOrder, series: SourceSeries, provenance: Provenance
+        self, order: NotAnalysedOrder, series: SourceSeries, provenance: Provenance, text: str
     ) -> Iterator[tuple[str, Dataset]]:
         earlier = order.predecessor
-        text = not_analysed_impression(order.refusal, order.revision, _answer(earlier))
         if "SR" in self._kinds:
             report = not_analysed_report(order.refusal, series, provenance, text=text, predecessor=_header(earlier))
             yield "SR", report
@@ -160,13 +170,24 @@ class DicomEvidenceWriter:
         strongest = sorted(order.heatmaps, key=lambda index: (-slices[index].ich_probability, index))
         return sorted(strongest[: self._heatmap_limit])
 
-    def _written(self, objects: Iterable[tuple[str, Dataset]], series: SourceSeries) -> list[EvidenceObject]:
-        """Write each object while the next one is made: half of the time goes to waiting for the disk."""
+    def _written(
+        self,
+        objects: Iterable[tuple[str, Dataset]],
+        told: Callable[..., list[EvidenceObject]],
+        series: SourceSeries,
+        earlier: EarlierReport | None,
+    ) -> list[EvidenceObject]:
+        """Write each object while the next one is made: half of the time goes to waiting for the disk.
+
+        The messages come last, because they name the objects.
+        """
         folder = self._folder / checked_uid(series.study_instance_uid, "StudyInstanceUID")
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="evidence") as disk:
             writing = [disk.submit(_write, kind, dataset, folder) for kind, dataset in objects]
         written = [each.result() for each in writing]
+        predecessor_uid = None if earlier is None else earlier.path.stem  # as ``_write`` names files
+        written += told(folder, predecessor_uid=predecessor_uid, evidence=tuple(written))
         fsync_folder(folder)
         fsync_folder(self._folder)
         return written
