@@ -26,6 +26,9 @@ SMALLEST_SIDE = 512
 _WHITE = (255, 255, 255)
 _SOFT = (205, 205, 205)
 _AMBER = (255, 205, 80)
+_SCALE_UNITS = 11
+"""Width of the colour scale with its margins, in units of the text's size; so many lines stand beside it:"""
+_LINES_BESIDE_SCALE = 2
 _SCALE_GREY = 96
 """Brightness of the brain that the colour scale is blended over, so that its colours are those of the picture."""
 
@@ -70,7 +73,7 @@ def heatmap_picture(
     heat = np.fmax(np.asarray(heatmap, dtype=np.float32), 0.0)  # NaN counts as cold, before it can spread
     slice_rgb = blended(_resized(shown(slice_hu), (width, height)), _resized(heat, (width, height)))
     unit = max(12, round(min(width, height) / 36))
-    lines = _wrapped(captions.lines, _font(unit), width - unit)
+    lines = _wrapped(captions.lines, _font(unit), (width - _SCALE_UNITS * unit, width - unit))
     footer = Image.new("RGB", (width, (len(lines) + 2) * _step(unit) + unit))
     _draw_captions(footer, Captions(captions.headline, lines, captions.notice), unit)
     _draw_scale(footer, unit)
@@ -89,17 +92,17 @@ def _step(unit: int) -> int:
     return round(unit * 1.4)
 
 
-def _wrapped(lines: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break lines at spaces so that each is at most ``width`` pixels wide, as far as words allow."""
+def _wrapped(lines: Sequence[str], font: ImageFont.FreeTypeFont, widths: tuple[int, int]) -> list[str]:
+    """Break lines at spaces so that they fit, as far as words allow.
+
+    ``widths`` are those of the lines beside the colour scale and of the others (pixels).
+    """
     fitting: list[str] = []
     for line in lines:
-        if font.getlength(line) <= width:
-            fitting.append(line)
-            continue
         current = ""
         for word in line.split(" "):
             longer = f"{current} {word}".lstrip()
-            if current and font.getlength(longer) > width:
+            if current and font.getlength(longer) > widths[len(fitting) >= _LINES_BESIDE_SCALE]:
                 fitting.append(current)
                 current = word
             else:
