@@ -119,6 +119,8 @@ def path_rules(settings: Settings) -> PathRules:
         breaker=BreakerRules(settings.breaker_failures, settings.retry_first_s, settings.retry_longest_s),
         commitment_wait_s=settings.commitment_wait_s,
         heatmaps=settings.heatmaps,
+        report_not_analysed=settings.report_not_analysed,
+        not_analysed_wait_s=settings.not_analysed_wait_s,
     )
 
 
@@ -179,6 +181,7 @@ def storage_scu(settings: Settings) -> StorageScu:
     return StorageScu(
         settings.ae_title,
         connect_timeout_s=settings.connect_timeout_s,
+        association_timeout_s=settings.dimse_timeout_s,
         dimse_timeout_s=settings.dimse_timeout_s,
     )
 
@@ -318,7 +321,8 @@ def run_worker(settings: Settings, supervisor: int | None = None) -> None:
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
     writer = evidence_writer(settings)
-    add_reading(app, ReadingPath(path, volume_reader(), model, writer).read)
+    reading = ReadingPath(path, volume_reader(), model, writer)
+    add_reading(app, reading.read, reading.report_not_analysed)
     detail = {"device": str(model.device), "release": model.release.name}
     _run_celery(app, settings, "worker", supervisor, detail, queues=[CLASSIFY], pool="solo", concurrency=1)
 

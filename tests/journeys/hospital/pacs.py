@@ -96,6 +96,13 @@ class Orthanc:
             )
         )
 
+    def configure(self, **settings: Any) -> None:
+        """Change the configuration and start anew."""
+        self.stop()
+        configuration = json.loads(self._configuration.read_text()) | settings
+        self._configuration.write_text(json.dumps(configuration))
+        self.start()
+
     @staticmethod
     def executable() -> str | None:
         return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
