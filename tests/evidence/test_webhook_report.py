@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,12 @@ def test_missing_identifiers_are_empty(make_document):
 
     document = make_document(bare, with_patient_id=True)
     assert document["patient_id"] == document["accession_number"] == ""
+
+
+def test_every_key_is_documented(make_document):
+    text = Path(__file__).parents[2].joinpath("docs", "WEBHOOK.md").read_text(encoding="utf-8")
+    table = text[text.index("## The body") :]
+    documented = {
+        each for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for each in re.findall(r"`(\w+)`", row)
+    }
+    assert documented == make_document(with_patient_id=True).keys()
