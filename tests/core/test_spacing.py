@@ -66,7 +66,8 @@ def test_a_lost_slice_is_missed_in_either_part_of_a_variable_series(lost: int) -
     lost=st.data(),
 )
 def test_any_lost_slices_that_leave_neighbours_are_missed(spacing: float, count: int, lost: st.DataObject) -> None:
-    gone = lost.draw(st.sets(st.integers(1, count - 2), min_size=1, max_size=3))
+    # Three or more alternate slices lost at an end leave an even zone of twice the spacing, which scanners make on purpose.
+    gone = lost.draw(st.sets(st.integers(1, count - 2), min_size=1, max_size=2))
     kept = [index for index in range(count) if index not in gone]
     gaps = [(upper - lower) * spacing for lower, upper in pairwise(kept)]
     assert reason(gaps, [spacing] * len(kept)) is Reason.MISSING_SLICES
