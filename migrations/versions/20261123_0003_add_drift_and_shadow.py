@@ -78,7 +78,8 @@ def _create_observations() -> None:
     for columns in (
         ["observed_on"],
         ["calling_ae_title", "station_name", "outcome", "flagged"],
-        ["model_name", "operating_point"],
+        ["calling_ae_title", "station_name", "id"],
+        ["model_name", "operating_point", "id"],
     ):
         op.create_index(op.f(f"ix_observations_{'_'.join(columns)}"), "observations", columns)
 

@@ -32,16 +32,16 @@ def _flags(scores: list[float]) -> list[float]:
 
 
 def test_no_chart_of_an_unchanged_stream_raises_an_alarm_more_often_than_it_was_laid_out_for() -> None:
-    """Four sides, 2,000 series, one false alarm in 100,000: 8 runs in 100; twice that, for references are estimates."""
+    """Four sides, 2,000 series, one false alarm in 100,000: 8 runs in 100."""
     alarmed = [any(each.raised_at is not None for each in _charts(seed, 2000).values()) for seed in range(100)]
-    assert sum(alarmed) <= 16
+    assert sum(alarmed) <= 8
 
 
 @pytest.mark.parametrize(
     ("change", "heard_by", "within"),
     [
         ({"prevalence": 2 * PREVALENCE}, "positive_rate_up", 400),
-        ({"prevalence": 0.0}, "positive_rate_down", 150),
+        ({"prevalence": 0.0}, "positive_rate_down", 200),
         ({"prevalence": 0.0}, "mean_score_down", 400),
         ({"shift": 0.2}, "mean_score_up", 150),
     ],

@@ -11,8 +11,9 @@ decision interval follows from how seldom a false alarm may come; ``docs/decisio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 SCORE_BINS = 20
@@ -63,7 +64,7 @@ class Chart:
     Attributes
     ----------
     reference, recent
-        Mean over the reference, and over the last hundred series (fewer where there are fewer; NaN where none).
+        Mean over the reference, and over the last ``RECENT`` series (fewer where there are fewer; NaN where none).
     value, interval
         The cumulative sum, and the decision interval it may not reach.
     raised_at
@@ -80,6 +81,102 @@ class Chart:
     interval: float
     raised_at: int | None
     changed_at: int
+
+
+@dataclass(frozen=True, order=True)
+class Scanner:
+    """Who sent: the calling AE title, and the station name in the headers; empty where unknown.
+
+    Examples
+    --------
+    >>> str(Scanner("CT1", "SOMATOM7")), str(Scanner("ROUTER", "")), str(EVERY_SCANNER)
+    ('CT1/SOMATOM7', 'ROUTER', 'all scanners')
+    """
+
+    calling_ae_title: str
+    station_name: str
+
+    def __str__(self) -> str:
+        if self == EVERY_SCANNER:
+            return "all scanners"
+        return "/".join(each for each in (self.calling_ae_title, self.station_name) if each) or "unknown"
+
+
+EVERY_SCANNER = Scanner("*", "*")
+
+
+@dataclass(frozen=True)
+class DriftAlarm:
+    """An alarm that stands.
+
+    Attributes
+    ----------
+    since
+        When the series that raised it was read or refused.
+    changed_at
+        The same of the first series of the change, by the chart's estimate.
+    reference, recent
+        As ``Chart`` has them.
+    """
+
+    scanner: Scanner
+    measure: Measure
+    direction: Direction
+    since: datetime
+    changed_at: datetime
+    reference: float
+    recent: float
+
+    @property
+    def key(self) -> tuple[str, str, str, str, datetime]:
+        """What tells it from every other alarm."""
+        scanner = self.scanner
+        return scanner.calling_ae_title, scanner.station_name, self.measure.value, self.direction.value, self.since
+
+    def __str__(self) -> str:
+        what = self.measure.value.replace("_", " ")
+        went = "rose" if self.direction is Direction.UP else "fell"
+        if self.measure is Measure.MEAN_SCORE:
+            before, after = f"{self.reference:.2f}", f"{self.recent:.2f}"
+        else:
+            before, after = f"{self.reference:.1%}", f"{self.recent:.1%}"
+        return (
+            f"{what} of {self.scanner} {went} from {before} to {after} over its last {RECENT} series; alarm since "
+            f"{self.since:%Y-%m-%d %H:%M} UTC, change likely from {self.changed_at:%Y-%m-%d %H:%M}"
+        )
+
+
+@dataclass(frozen=True)
+class ScannerDrift:
+    """One scanner's charts.
+
+    Attributes
+    ----------
+    model_name, operating_point
+        The release that reads now, which the charts of readings are of.
+    read, offered
+        How many series the two references have so far: of readings, and of readings with refusals.
+    charts
+        Empty as long as the references are not complete.
+    """
+
+    scanner: Scanner
+    model_name: str
+    operating_point: str
+    read: int
+    offered: int
+    charts: tuple[Chart, ...]
+    alarms: tuple[DriftAlarm, ...]
+
+
+@dataclass(frozen=True)
+class DriftTotals:
+    """What was counted since the beginning, for metrics: numbers that only grow, and the alarms that stand."""
+
+    read: Mapping[Scanner, int]
+    flagged: Mapping[Scanner, int]
+    refused: Mapping[tuple[Scanner, str], int]
+    alarms: Sequence[tuple[Scanner, str, str]]
 
 
 def score_bin(score: float) -> int:
@@ -102,26 +199,29 @@ def rate_charts(
 ) -> tuple[Chart, Chart]:
     """Chart a rate: each series counts 1 (flagged, refused) or 0; one chart a direction.
 
-    The reference rate is Jeffreys's estimate, so that a reference without any 1 is no claim that there is none.
+    The reference rate is Jeffreys's estimate, so that a reference without any 1 is no claim that there is none. Each chart
+    starts from one standard error beyond it: what may be no more than the reference's own error is not called a change.
 
     Examples
     --------
     >>> reference = [1, 0, 0, 0, 0] * 100
     >>> up, down = rate_charts(Measure.POSITIVE_RATE, reference, [0] * 200, DriftRules())
     >>> up.raised_at, down.raised_at, down.changed_at
-    (None, 76, 0)
+    (None, 83, 0)
     """
-    rate = (sum(reference) + 0.5) / (len(reference) + 1)
+    estimate = (sum(reference) + 0.5) / (len(reference) + 1)
+    error = math.sqrt(estimate * (1 - estimate) / (len(reference) + 1))
     charts = []
     for direction in Direction:
-        odds = rate / (1 - rate)
-        odds = odds * rules.odds_ratio if direction is Direction.UP else odds / rules.odds_ratio
+        upwards = direction is Direction.UP
+        rate = min(estimate + error, (1 + estimate) / 2) if upwards else max(estimate - error, estimate / 2)
+        odds = rate / (1 - rate) * (rules.odds_ratio if upwards else 1 / rules.odds_ratio)
         changed = odds / (1 + odds)
         weight_of_one, weight_of_zero = math.log(changed / rate), math.log((1 - changed) / (1 - rate))
         downhill = -(rate * weight_of_one + (1 - rate) * weight_of_zero)
         interval = decision_interval(1.0, downhill, rules.false_alarm_every)  # a likelihood ratio has exponent 1
         weights = (weight_of_one if each else weight_of_zero for each in later)
-        charts.append(_chart(measure, direction, rate, later, weights, interval))
+        charts.append(_chart(measure, direction, estimate, later, weights, interval))
     return charts[0], charts[1]
 
 
@@ -178,7 +278,8 @@ def decision_interval(exponent: float, downhill: float, false_alarm_every: int) 
 
 _LEAST_DEVIATION = 0.02
 """A reference of nearly equal scores has no spread to measure shifts in."""
-_RECENT = 100
+RECENT = 100
+"""Series that ``Chart.recent`` is the mean of, at most."""
 
 
 def _exponent(weights: Sequence[float], of_normal: float) -> float:
@@ -216,5 +317,5 @@ def _chart(
             value, raised_at, changed_at = 0.0, None, index + 1
         elif value >= interval and raised_at is None:
             raised_at = index
-    recent = sum(later[-_RECENT:]) / len(later[-_RECENT:]) if later else math.nan
+    recent = sum(later[-RECENT:]) / len(later[-RECENT:]) if later else math.nan
     return Chart(measure, direction, reference, recent, value, interval, raised_at, changed_at)

@@ -12,6 +12,7 @@ from triage_node.core.instance import InstanceHeader
 from triage_node.core.ports import Candidate, OpenSeries, SeriesRecord
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.study_state import Event, IllegalTransition, State, after
+from triage_node.worklist.observations import observe_refusal
 from triage_node.worklist.row_locks import NoSuchRow, current_series, locked_series
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import AssociationRow, InstanceRow, SeriesAssociationRow, SeriesRow
@@ -102,6 +103,7 @@ def decline(session: Session, series_id: int, revision: int, refusal: Refusal, d
     if series.state is State.NOT_ANALYSED:
         return
     end_series(series, Event.DECLINE, declined_at, refusal)
+    observe_refusal(session, series, revision, refusal.reason, declined_at)
     update_standing(session, series.study)
 
 

@@ -31,6 +31,7 @@ from triage_node.core.study_state import (
 )
 from triage_node.worklist.arrivals import open_revision
 from triage_node.worklist.closing import end_series
+from triage_node.worklist.observations import observe_reading
 from triage_node.worklist.row_locks import current_series, locked_series, locked_studies
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import (
@@ -110,6 +111,7 @@ def _keep_finding(
     session.add(analysis)
     session.flush()
     session.execute(insert(SliceScoreRow), _slice_scores(analysis.id, finding))
+    observe_reading(session, series, revision, finding, classified_at)
     series.study.priority = raised(series.study.priority, proposed_priority(finding))
 
 

@@ -321,7 +321,8 @@ class ObservationRow(Base):
         UniqueConstraint("series_id", "revision", "outcome"),
         Index(None, "observed_on"),
         Index(None, "calling_ae_title", "station_name", "outcome", "flagged"),
-        Index(None, "model_name", "operating_point"),
+        Index(None, "calling_ae_title", "station_name", "id"),
+        Index(None, "model_name", "operating_point", "id"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)

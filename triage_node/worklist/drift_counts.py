@@ -1,0 +1,101 @@
+"""Counts of observations: per day, scanner and release for people, in total for metrics. Changes nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from triage_node.core.drift import SCORE_BINS, DriftTotals, Scanner
+from triage_node.worklist.observations import READ
+from triage_node.worklist.tables import DriftAlarmRow, ObservationRow
+
+
+def days(session: Session, since: date) -> list[dict[str, Any]]:
+    """Return one entry for each day (UTC), scanner and release, newest day first; refusals have no release.
+
+    ``histogram`` counts readings by score in ``SCORE_BINS`` bins of equal width.
+    """
+    key = (
+        ObservationRow.observed_on,
+        ObservationRow.calling_ae_title,
+        ObservationRow.station_name,
+        ObservationRow.model_name,
+        ObservationRow.operating_point,
+    )
+    what = (ObservationRow.outcome, ObservationRow.score_bin, ObservationRow.flagged)
+    statement = (
+        select(*key, *what, func.count(), func.sum(ObservationRow.ich_probability))
+        .where(ObservationRow.observed_on >= since, ObservationRow.counted)
+        .group_by(*key, *what)
+    )
+    entries: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for *named, outcome, bin_, flagged, count, score in session.execute(statement):
+        entry = entries.setdefault(tuple(named), _empty(*named))
+        if outcome == READ:
+            entry["read"] += count
+            entry["flagged"] += count if flagged else 0
+            entry["score_sum"] += score
+            entry["histogram"][bin_] += count
+        else:
+            entry["refused"][outcome] = count
+    order = sorted(entries, key=lambda each: (each[0], *(part or "" for part in each[1:])))
+    order.sort(key=lambda each: each[0], reverse=True)
+    return [_finished(entries[each]) for each in order]
+
+
+def _empty(
+    day: date, calling_ae_title: str, station_name: str, model_name: str | None, operating_point: str | None
+) -> dict[str, Any]:
+    return {
+        "day": day.isoformat(),
+        "calling_ae_title": calling_ae_title,
+        "station_name": station_name,
+        "release": model_name,
+        "operating_point": operating_point,
+        "read": 0,
+        "flagged": 0,
+        "score_sum": 0.0,
+        "histogram": [0] * SCORE_BINS,
+        "refused": {},
+    }
+
+
+def _finished(entry: dict[str, Any]) -> dict[str, Any]:
+    read, score_sum = entry["read"], entry.pop("score_sum")
+    return entry | {
+        "positive_rate": entry["flagged"] / read if read else None,
+        "mean_score": score_sum / read if read else None,
+        "refused": dict(sorted(entry["refused"].items())),
+    }
+
+
+def totals(session: Session) -> DriftTotals:
+    """Return what was ever observed, by scanner; overtaken revisions stay in it, so that no total ever falls."""
+    statement = select(
+        ObservationRow.calling_ae_title,
+        ObservationRow.station_name,
+        ObservationRow.outcome,
+        ObservationRow.flagged,
+        func.count(),
+    ).group_by(
+        ObservationRow.calling_ae_title, ObservationRow.station_name, ObservationRow.outcome, ObservationRow.flagged
+    )
+    read: dict[Scanner, int] = {}
+    flags: dict[Scanner, int] = {}
+    refused: dict[tuple[Scanner, str], int] = {}
+    for calling_ae_title, station_name, outcome, flagged, count in session.execute(statement):
+        scanner = Scanner(calling_ae_title, station_name)
+        if outcome != READ:
+            refused[scanner, outcome] = count
+            continue
+        read[scanner] = read.get(scanner, 0) + count
+        flags[scanner] = flags.get(scanner, 0) + (count if flagged else 0)
+    standing = select(DriftAlarmRow).where(DriftAlarmRow.cleared_at.is_(None))
+    alarms = [
+        (Scanner(each.calling_ae_title, each.station_name), each.measure, each.direction)
+        for each in session.scalars(standing)
+    ]
+    return DriftTotals(read, flags, refused, alarms)
