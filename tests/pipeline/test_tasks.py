@@ -79,7 +79,7 @@ def test_every_scheduled_task_is_known_to_a_courier() -> None:
     def step(*_: int | str) -> None:
         """Stands for the steps, which have their own tests."""
 
-    add_reading(app, step)
+    add_reading(app, step, step)
     add_forwarding(app, step, step, step)  # type: ignore[arg-type]
     scheduled = {each["task"] for each in app.conf.beat_schedule.values()}
     assert scheduled <= set(app.tasks)

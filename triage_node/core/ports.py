@@ -336,6 +336,17 @@ class SeriesRecord:
 
 
 @dataclass(frozen=True)
+class NotAnalysedSeries:
+    """A series that was refused, for the report that says so."""
+
+    study_id: int
+    series_instance_uid: str
+    paths: tuple[Path, ...]
+    refusal: Refusal
+    declined_at: datetime
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A closed series of a study, for choosing the best one to read."""
 
@@ -462,6 +473,27 @@ class StudyRepository(Protocol):
     ) -> None:
         """To EVIDENCED with one DUE delivery for each object and destination that ``core.destination.wants`` it; straight on
         to FORWARDED where there is none. A destination that has evidence of an earlier revision counts as flagged."""
+        ...
+
+    def not_analysed_to_report(self, *, quiet_since: datetime, first_reports: bool) -> Sequence[tuple[int, int]]:
+        """Return (series_id, revision) by ``core.not_analysed.leading_refusal`` of each study of the last day that ended in
+        NOT_ANALYSED, that nothing has come of since then, and that has no report of that yet. Without ``first_reports`` only
+        those with a report to take back."""
+        ...
+
+    def not_analysed_series(self, series_id: int, revision: int) -> NotAnalysedSeries | None:
+        """Return what the report needs; None where the series has one of this revision, or is not NOT_ANALYSED any more."""
+        ...
+
+    def save_not_analysed(
+        self,
+        series_id: int,
+        revision: int,
+        objects: Sequence[EvidenceObject],
+        destinations: Sequence[Destination],
+        now: datetime,
+    ) -> None:
+        """Deliveries as in ``save_evidence``; the series stays in NOT_ANALYSED, whatever becomes of them."""
         ...
 
     def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:

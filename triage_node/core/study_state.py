@@ -65,12 +65,14 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.NOT_ANALYSED, Event.SLICE_ARRIVED): State.RECEIVING,
     (State.NOT_ANALYSED, Event.CHOOSE): State.CLOSED,
     (State.NOT_ANALYSED, Event.REPROCESS): State.CLOSED,
+    (State.NOT_ANALYSED, Event.FAIL): State.FAILED,
     (State.FAILED, Event.SLICE_ARRIVED): State.RECEIVING,
     (State.FAILED, Event.FORWARD): State.FORWARDED,
     (State.FAILED, Event.REPROCESS): State.CLOSED,
 }
 """Every change a series may make. FAILED to FORWARDED: the operator sent given-up deliveries again and they went. FORWARDED
-back to EVIDENCED: an archive did not commit to what it had accepted."""
+back to EVIDENCED: an archive did not commit to what it had accepted. NOT_ANALYSED to FAILED: the report that says so could
+not be written."""
 
 
 class IllegalTransition(Defect):

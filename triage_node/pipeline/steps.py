@@ -23,6 +23,8 @@ from triage_node.core.ports import (
     EvidenceOrder,
     EvidenceWriter,
     HeatmapChoice,
+    NotAnalysedOrder,
+    NotAnalysedSeries,
     OpenSeries,
     SeriesRecord,
     StudyRepository,
@@ -40,6 +42,10 @@ class Bell(Protocol):
 
     def read(self, series_id: int, revision: int) -> None:
         """Wake a worker for one series."""
+        ...
+
+    def report_not_analysed(self, series_id: int, revision: int) -> None:
+        """Wake a worker for the report that one series was not read."""
         ...
 
     def forward(self, study_id: int, destination: str) -> None:
@@ -63,6 +69,8 @@ class PathRules:
     breaker: BreakerRules = field(default_factory=BreakerRules)
     commitment_wait_s: float = 3600.0
     heatmaps: HeatmapChoice = "flagged"
+    report_not_analysed: bool = False
+    not_analysed_wait_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -152,6 +160,12 @@ class StudyPath:
             study_id = self.repository.series(series_id).study_id
             self.choose(study_id)
             self.bell.read(series_id, revision)
+        quiet_since = now - timedelta(seconds=self.rules.not_analysed_wait_s)
+        first_reports = self.rules.report_not_analysed
+        for series_id, revision in self.repository.not_analysed_to_report(
+            quiet_since=quiet_since, first_reports=first_reports
+        ):
+            self.bell.report_not_analysed(series_id, revision)
         for study_id, destination in self.repository.destinations_due(now):
             self.bell.forward(study_id, destination)
 
@@ -181,6 +195,44 @@ class ReadingPath:
             log.exception("reading_failed", series_id=series_id, revision=revision)
             detail = f"{type(error).__name__}: {error}"
             repository.fail(series_id, revision, Refusal(Reason.DEFECT, detail), clock.now())
+
+    def report_not_analysed(self, series_id: int, revision: int) -> None:
+        """Write the report that a series was not read, and why; do nothing where there is one or the series was read."""
+        repository = self.path.repository
+        series = repository.not_analysed_series(series_id, revision)
+        if series is None:
+            return
+        try:
+            self._report(series, series_id, revision)
+        except IllegalTransition:
+            log.info("report_overtaken", series_id=series_id, revision=revision)
+        except Transient as error:
+            log.warning("report_put_off", series_id=series_id, revision=revision, error=str(error))
+        except Exception as error:
+            log.exception("report_failed", series_id=series_id, revision=revision)
+            detail = f"no report of {series.refusal.reason}: {type(error).__name__}: {error}"
+            repository.fail(series_id, revision, Refusal(Reason.DEFECT, detail), self.path.clock.now())
+
+    def _report(self, series: NotAnalysedSeries, series_id: int, revision: int) -> None:
+        repository, clock, rules = self.path.repository, self.path.clock, self.path.rules
+        order = NotAnalysedOrder(
+            paths=series.paths,
+            refusal=series.refusal,
+            revision=revision,
+            declined_at=series.declined_at,
+            predecessor=repository.predecessor_report(series_id, revision),
+        )
+        objects = self.writer.write_not_analysed(order)
+        repository.save_not_analysed(series_id, revision, objects, rules.destinations, clock.now())
+        log.info(
+            "not_analysed_reported",
+            series_instance_uid=series.series_instance_uid,
+            revision=revision,
+            reason=series.refusal.reason.value,
+            objects=len(objects),
+        )
+        for destination in rules.destinations:
+            self.path.bell.forward(series.study_id, destination.name)
 
     def _read_claimed(self, record: SeriesRecord, revision: int) -> None:
         repository, clock, rules = self.path.repository, self.path.clock, self.path.rules

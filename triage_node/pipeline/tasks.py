@@ -15,9 +15,11 @@ log = structlog.get_logger(__name__)
 
 CLASSIFY, FORWARD, HOUSEKEEPING = "classify", "forward", "housekeeping"
 READ_TASK, FORWARD_TASK = "triage_node.read", "triage_node.forward"
+REPORT_TASK = "triage_node.report_not_analysed"
 CLOSE_TASK, RING_TASK = "triage_node.close_ready", "triage_node.ring_due"
 ROUTES = {
     READ_TASK: {"queue": CLASSIFY},
+    REPORT_TASK: {"queue": CLASSIFY},
     FORWARD_TASK: {"queue": FORWARD},
     CLOSE_TASK: {"queue": HOUSEKEEPING},
     RING_TASK: {"queue": HOUSEKEEPING},
@@ -65,6 +67,10 @@ class CeleryBell:
         """Wake a worker for one series."""
         self._send(READ_TASK, series_id, revision)
 
+    def report_not_analysed(self, series_id: int, revision: int) -> None:
+        """Wake a worker for the report on one series."""
+        self._send(REPORT_TASK, series_id, revision)
+
     def forward(self, study_id: int, destination: str) -> None:
         """Wake a courier for one study at one destination."""
         self._send(FORWARD_TASK, study_id, destination, repeat_after_s=1.0)
@@ -83,9 +89,10 @@ class CeleryBell:
             log.warning("bell_unheard", task=task, error=str(error))
 
 
-def add_reading(app: Celery, read: Callable[[int, int], None]) -> None:
-    """Register the worker's task."""
+def add_reading(app: Celery, read: Callable[[int, int], None], report_not_analysed: Callable[[int, int], None]) -> None:
+    """Register the worker's tasks."""
     app.task(name=READ_TASK)(read)
+    app.task(name=REPORT_TASK)(report_not_analysed)
 
 
 def add_forwarding(

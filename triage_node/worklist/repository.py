@@ -20,6 +20,7 @@ from triage_node.core.ports import (
     DeliveryBatch,
     EarlierReport,
     EvidenceObject,
+    NotAnalysedSeries,
     OpenSeries,
     ProcessPulse,
     QuarantinedObject,
@@ -29,7 +30,17 @@ from triage_node.core.ports import (
 )
 from triage_node.core.reason import Refusal
 from triage_node.core.study_state import DeliveryState, IllegalTransition, State
-from triage_node.worklist import arrivals, breakers, closing, commitments, deliveries, processes, queries, readings
+from triage_node.worklist import (
+    arrivals,
+    breakers,
+    closing,
+    commitments,
+    deliveries,
+    not_analysed,
+    processes,
+    queries,
+    readings,
+)
 from triage_node.worklist.engine import Database
 from triage_node.worklist.study_record import study_record
 from triage_node.worklist.tables import InstanceRow
@@ -142,6 +153,28 @@ class SqlStudyRepository:
         """See ``readings.save_evidence``."""
         with self._database.writing() as session:
             readings.save_evidence(session, series_id, revision, objects, destinations, now)
+
+    def not_analysed_to_report(self, *, quiet_since: datetime, first_reports: bool) -> Sequence[tuple[int, int]]:
+        """See ``not_analysed.to_report``."""
+        with self._database.reading() as session:
+            return not_analysed.to_report(session, quiet_since, first_reports=first_reports)
+
+    def not_analysed_series(self, series_id: int, revision: int) -> NotAnalysedSeries | None:
+        """See ``not_analysed.not_analysed_series``."""
+        with self._database.reading() as session:
+            return not_analysed.not_analysed_series(session, series_id, revision)
+
+    def save_not_analysed(
+        self,
+        series_id: int,
+        revision: int,
+        objects: Sequence[EvidenceObject],
+        destinations: Sequence[Destination],
+        now: datetime,
+    ) -> None:
+        """See ``not_analysed.save_not_analysed``."""
+        with self._database.writing() as session:
+            not_analysed.save_not_analysed(session, series_id, revision, objects, destinations, now)
 
     def fail(self, series_id: int, revision: int, refusal: Refusal, failed_at: datetime) -> None:
         """See ``readings.fail``."""

@@ -15,7 +15,7 @@ from triage_node.core.dimse_status import Action
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.identifiers import derived_uid
 from triage_node.core.instance import InstanceHeader
-from triage_node.core.ports import EvidenceObject, EvidenceOrder, SendOutcome, SeriesVolume
+from triage_node.core.ports import EvidenceObject, EvidenceOrder, NotAnalysedOrder, SendOutcome, SeriesVolume
 from triage_node.core.reason import Refusal
 
 
@@ -37,10 +37,14 @@ class RecordingBell:
     """Remembers who was to be woken."""
 
     reads: list[tuple[int, int]] = field(default_factory=list)
+    reports: list[tuple[int, int]] = field(default_factory=list)
     forwards: list[tuple[int, str]] = field(default_factory=list)
 
     def read(self, series_id: int, revision: int) -> None:
         self.reads.append((series_id, revision))
+
+    def report_not_analysed(self, series_id: int, revision: int) -> None:
+        self.reports.append((series_id, revision))
 
     def forward(self, study_id: int, destination: str) -> None:
         self.forwards.append((study_id, destination))
@@ -112,6 +116,8 @@ class PlainWriter:
     """Names an SR, and an SC where the study is flagged; the same order gives the same UIDs."""
 
     orders: list[EvidenceOrder] = field(default_factory=list)
+    refusals: list[NotAnalysedOrder] = field(default_factory=list)
+    error: Exception | None = None
 
     def write(self, order: EvidenceOrder) -> list[EvidenceObject]:
         self.orders.append(order)
@@ -122,6 +128,13 @@ class PlainWriter:
             EvidenceObject(kind, 1, "1.2.840.1", uid, derived_uid(first, kind), "1.2.3", Path(f"/evidence/{uid}.dcm"))
             for kind, uid in uids.items()
         ]
+
+    def write_not_analysed(self, order: NotAnalysedOrder) -> list[EvidenceObject]:
+        if self.error is not None:
+            raise self.error
+        self.refusals.append(order)
+        uid = derived_uid(str(order.paths[0]), str(order.revision), "not analysed")
+        return [EvidenceObject("SR", 1, "1.2.840.1", uid, f"{uid}.1", "1.2.3", Path(f"/evidence/{uid}.dcm"))]
 
 
 @dataclass
