@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
@@ -21,7 +22,13 @@ from triage_node.worklist.engine import make_engine
 from triage_node.worklist.repository import SqlStudyRepository
 
 
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("bench side", deadline=None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # The gate judges the change, not the draw; at the bench side every run looks for new counterexamples.
+    hypothesis.settings.load_profile("gate" if os.environ.get("NO_SKIPS") == "1" else "bench side")
     for name in [each for each in os.environ if each.startswith("TRIAGE_")]:
         del os.environ[name]
 
