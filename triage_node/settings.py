@@ -121,6 +121,9 @@ class Settings(BaseSettings):
         (),
         description="Further destinations, each a [[destinations]] table as below; as a variable, a JSON array of them.",
     )
+    webhook_patient_id: bool = Field(
+        False, description="Tell webhooks the Patient ID; a patient's name is never told (docs/WEBHOOK.md)."
+    )
     retry_first_s: float = Field(2.0, gt=0, description="First wait before a delivery is tried again, s; it doubles.")
     retry_longest_s: float = Field(300.0, gt=0, description="Longest wait between two attempts, s.")
     give_up_after_s: float = Field(259_200.0, gt=0, description="A delivery is given up after this, s (three days).")

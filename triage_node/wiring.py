@@ -162,6 +162,7 @@ def cascade(settings: Settings) -> Cascade:
 
 def evidence_writer(settings: Settings) -> DicomEvidenceWriter:
     """Return the station that writes reports and heatmaps."""
+    from triage_node.evidence.message_files import MessageFiles, message_kinds
     from triage_node.evidence.writer import DicomEvidenceWriter
 
     return DicomEvidenceWriter(
@@ -171,6 +172,7 @@ def evidence_writer(settings: Settings) -> DicomEvidenceWriter:
         device_serial_number=settings.device_serial_number,
         kinds=settings.evidence_kinds,
         heatmap_limit=settings.heatmap_limit or None,
+        messages=MessageFiles(message_kinds(settings.every_destination), settings.webhook_patient_id),
     )
 
 
@@ -214,11 +216,17 @@ def storage_commitment(settings: Settings, path: StudyPath) -> StorageCommitment
 def senders(settings: Settings) -> Mapping[DestinationKind, Sender]:
     """Return one sender for each kind of destination."""
     from triage_node.forwarding.dicom_sender import DicomSender
+    from triage_node.forwarding.hl7_mllp import MllpSender
+    from triage_node.forwarding.http_post import FhirSender, WebhookSender
     from triage_node.forwarding.stow_rs import StowSender
 
+    waits = (settings.connect_timeout_s, settings.dimse_timeout_s)
     return {
         DestinationKind.DICOM: DicomSender(storage_scu(settings)),
-        DestinationKind.STOW: StowSender(settings.connect_timeout_s, settings.dimse_timeout_s),
+        DestinationKind.STOW: StowSender(*waits),
+        DestinationKind.HL7: MllpSender(*waits),
+        DestinationKind.WEBHOOK: WebhookSender(*waits),
+        DestinationKind.FHIR: FhirSender(*waits),
     }
 
 
