@@ -190,14 +190,25 @@ def save_evidence(
         return
     series.state = after(series.state, Event.WRITE_EVIDENCE)
     series.leased_until = None
+    if not fill_outbox(session, series, objects, destinations, now):
+        end_series(series, Event.FORWARD, now)
+    update_standing(session, series.study)
+
+
+def fill_outbox(
+    session: Session,
+    series: SeriesRow,
+    objects: Sequence[EvidenceObject],
+    destinations: Sequence[Destination],
+    now: datetime,
+) -> int:
+    """Keep note of the evidence of a series' current revision and make it due where it is wanted; return at how many."""
     rows = [_evidence(series, each, now) for each in objects]
     session.add_all(rows)
     session.flush()
     owed = _owed(session, series, rows, destinations)
     session.add_all(_delivery(row, destination, now) for row, destination in owed)
-    if not owed:
-        end_series(series, Event.FORWARD, now)
-    update_standing(session, series.study)
+    return len(owed)
 
 
 def _owed(
