@@ -73,10 +73,14 @@ def test_one_series_over_four_associations_one_after_the_other(node: Node, resul
 
 
 def test_one_association_a_slice(node: Node, results: Results, scanner: Scanner) -> None:
+    """Between two associations the series may look whole and be closed: then the slices after it make the next revision."""
     series = head_study(coarse_head())
     for dataset in series:
         assert scanner.send([dataset]) == [0x0000]
-    _read_once(results, series)
+    row = results.ended_whole(study_uid(series), len(series))
+    assert (row["state"], row["reason"]) == ("FORWARDED", None)
+    revision = results.only_series(study_uid(series))["revisions"][-1]
+    assert [each["sop_instance_uid"] for each in revision["slices"]] == [each.SOPInstanceUID for each in series]
 
 
 def test_late_slice_makes_a_second_report_that_names_the_first(

@@ -22,8 +22,6 @@ from hospital.studies import bleeding_head, coarse_head, head_study, plain_study
 from hospital.waiting import wait_until
 from pydicom.dataset import Dataset
 
-from triage_node.core.study_state import FINAL_STATES
-
 
 @pytest.fixture(autouse=True)
 def _whole_again(node: Node) -> Iterator[None]:
@@ -68,12 +66,8 @@ def test_what_was_not_acknowledged_when_the_scp_died_can_be_sent_again(
         os.kill(scp, signal.SIGKILL)
     node.restarted("scp", scp)
     assert set(scanner.send(series)) == {0x0000}
-    row = wait_until(
-        lambda: next((row for row in [results.row(study_uid(series))] if row and row["state"] == "FORWARDED"), None),
-        "the whole study is read",
-    )
-    assert row["reason"] is None
-    assert results.only_series(study_uid(series))["instance_count"] == len(series)
+    row = results.ended_whole(study_uid(series), len(series))
+    assert (row["state"], row["reason"]) == ("FORWARDED", None)
 
 
 def test_series_is_read_once_though_its_worker_is_killed_while_it_reads(
@@ -187,13 +181,7 @@ def test_whatever_is_killed_at_random_every_acknowledged_study_ends(
         _send_until_acknowledged(scanner, series)
     killing.join()
     for series in studies:
-
-        def over(series: list[Dataset] = series) -> bool:
-            row = results.row(study_uid(series))
-            return row is not None and row["state"] in FINAL_STATES and row["instance_count"] == len(series)
-
-        wait_until(over, "the study ends with all its slices", within_s=120)
-        row = results.ended(study_uid(series))
+        row = results.ended_whole(study_uid(series), len(series), within_s=120)
         assert (row["state"], row["reason"]) in {("FORWARDED", None), ("FAILED", "WORKER_LOST")}
         kept = (node.data_dir / "spool" / series[0].SeriesInstanceUID).glob("*.dcm")
         assert {path.stem for path in kept} == {str(dataset.SOPInstanceUID) for dataset in series}

@@ -127,6 +127,16 @@ class Results:
         except AssertionError as error:
             raise AssertionError(f"{error}; row: {self.row(study_instance_uid)}") from None
 
+    def ended_whole(self, study_instance_uid: str, instances: int, *, within_s: float = 60.0) -> Row:
+        """Wait until a study has ended with so many instances, in whichever revision; return its worklist row."""
+
+        def whole_row() -> Row | None:
+            row = self.row(study_instance_uid)
+            return row if row and row["state"] in FINAL_STATES and row["instance_count"] == instances else None
+
+        row: Row = wait_until(whole_row, f"study {study_instance_uid} ends whole", within_s=within_s)
+        return row
+
     def study(self, study_instance_uid: str) -> Any:
         found = self.repository.study(study_instance_uid)
         assert found is not None
