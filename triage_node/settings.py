@@ -13,9 +13,9 @@ import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from triage_node.core.destination import Destination, checked_names
@@ -197,6 +197,19 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
+    @model_validator(mode="after")
+    def _evidence_that_is_made(self) -> Self:
+        """Refuse what would silently never be sent."""
+        for destination in self.destinations:
+            missing = set(destination.objects) & set(EVIDENCE_KINDS) - set(self.evidence_kinds)
+            if missing:
+                raise ValueError(
+                    f"destination {destination.name!r} takes {', '.join(sorted(missing))}, which evidence_kinds does not name"
+                )
+        if self.report_not_analysed and not {"SR", "PDF"} & set(self.evidence_kinds):
+            raise ValueError("report_not_analysed needs SR or PDF among evidence_kinds")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -285,6 +298,8 @@ def load(file: Path | None = None, **flags: Any) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
+        if not name:  # of several settings together; what was given would be all of them, passwords among them
+            raise ConfigurationRejected(f"settings: {message}") from None
         raise ConfigurationRejected(f"setting {name}: {message} (given: {first.get('input')!r})") from None
 
 

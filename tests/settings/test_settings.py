@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import tomllib
 from pathlib import Path
 
@@ -47,6 +48,10 @@ def test_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ae_title", "SEVENTEEN_LETTERS"),
         ("quiet_period_s", -1),
         ("device", "tpu"),
+        ("evidence_kinds", "SR,SEG"),
+        ("heatmaps", "some"),
+        ("heatmap_limit", -1),
+        ("installation_id", "x" * 65),
     ],
 )
 def test_wrong_value_names_the_setting(name: str, value: object) -> None:
@@ -141,3 +146,26 @@ def test_a_wrong_destination_is_told_what_to_write(tmp_path: Path, written: str,
     file.write_text(written)
     with pytest.raises(ConfigurationRejected, match=told):
         settings.load(file)
+
+
+def test_destination_that_waits_for_what_is_never_made_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    table = '[[destinations]]\nname = "pages"\nkind = "dicom"\naddress = "TWO@h:2"\nobjects = ["PDF"]\n'
+    file.write_text('database_url = "postgresql://u:secret@h/d"\n' + table)
+    with pytest.raises(ConfigurationRejected, match="'pages' takes PDF, which evidence_kinds does not name") as refused:
+        settings.load(file)
+    assert "secret" not in str(refused.value)
+    file.write_text('evidence_kinds = ["SR", "PDF", "SR"]\n' + table)
+    assert settings.load(file).evidence_kinds == ("SR", "PDF")
+
+
+def test_not_analysed_needs_an_object_that_says_so() -> None:
+    with pytest.raises(ConfigurationRejected, match="report_not_analysed needs SR or PDF"):
+        settings.load(report_not_analysed=True, evidence_kinds="SC,KO")
+    assert settings.load(report_not_analysed=True).report_not_analysed
+
+
+def test_installation_is_named_after_its_host_unless_it_has_a_name() -> None:
+    assert settings.load().device_serial_number == socket.gethostname()[:64]
+    assert settings.load(installation_id="").device_serial_number == socket.gethostname()[:64]
+    assert settings.load(installation_id="er-1").device_serial_number == "er-1"
