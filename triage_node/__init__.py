@@ -11,7 +11,7 @@ A study travels from left to right; each package is a station, and the stations 
 - ``cascade``: CNN per slice, RNN over slices, first hemorrhage or not, then its five kinds; Grad-CAM
 - ``core``: the rules, pure: geometry, eligibility, states, statuses, ports
 - ``evidence``: Structured Report, heatmaps and key objects in the source study
-- ``forwarding``: C-STORE to the destinations
+- ``forwarding``: evidence to the destinations, by C-STORE, STOW-RS and what else they speak; storage commitment
 - ``pipeline``: the order of the path, its Celery tasks and its clock
 - ``phantom``: made-up head CT with the five kinds of blood
 - ``training``: data sets, training, honest evaluation

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pydicom.uid import UID
 
 from triage_node.arrival.storage_scp import supported_contexts
+from triage_node.core.commitment import CLASS_INSTANCE_CONFLICT, FAILURE_REASONS, LASTING_REASONS, NO_SUCH_INSTANCE
 from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, TRANSFER_SYNTAXES
 from triage_node.core.dimse_status import (
     CANNOT_UNDERSTAND,
@@ -41,6 +42,25 @@ _TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007, 0xA700, 0xA900, 0xC000, 0x0110
 def statement() -> str:
     """Return the statement as Markdown."""
     return "\n".join(_lines()) + "\n"
+
+
+def _storage_commitment() -> Iterator[str]:
+    yield "## Storage Commitment as SCP and SCU"
+    yield ""
+    yield "Push Model. As SCP, an N-ACTION is answered for what lies in the spool, by N-EVENT-REPORT to the address of the sender in"
+    yield "`commitment_peers`, over a new association in the SCP role, else over the association that asked. As SCU, destinations with"
+    yield "`storage_commitment = true` are asked after sending; their report is taken over the same association or over a new one that"
+    yield "proposes the SCP role. Nothing is said of how long instances stay in the spool."
+    yield ""
+    yield "| failure reason | name | as SCP | as SCU |"
+    yield "| --- | --- | --- | --- |"
+    for reason, name in FAILURE_REASONS.items():
+        answered = {NO_SUCH_INSTANCE: "not in the spool", CLASS_INSTANCE_CONFLICT: "kept under another SOP class"}.get(
+            reason, ""
+        )
+        then = "warning, not sent again" if reason in LASTING_REASONS else "sent again"
+        yield f"| `0x{reason:04X}` | {name} | {answered} | {then} |"
+    yield ""
 
 
 def _lines() -> Iterator[str]:
@@ -77,7 +97,9 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "| SOP class | what | transfer syntaxes |"
     yield "| --- | --- | --- |"
-    yield from (f"| {UID(uid).name} ({uid}) | {what} | Explicit, else Implicit VR Little Endian |" for uid, what in SENT.items())
+    yield from (
+        f"| {UID(uid).name} ({uid}) | {what} | Explicit, else Implicit VR Little Endian |" for uid, what in SENT.items()
+    )
     yield ""
     yield "| status received | name | then |"
     yield "| --- | --- | --- |"
@@ -85,6 +107,7 @@ def _lines() -> Iterator[str]:
         status = classified(code)
         yield f"| `0x{code:04X}` | {status.name} | {status.action.value.lower().replace('_', ' ')} |"
     yield ""
+    yield from _storage_commitment()
     yield "## SOP classes taken as SCP"
     yield ""
     for context in sorted(supported_contexts(), key=lambda each: str(each.abstract_syntax)):
