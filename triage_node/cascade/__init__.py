@@ -10,6 +10,6 @@
 
 import os
 
-# OpenMP reads this when torch is loaded. Its threads otherwise spin while they wait for each other: on a machine that is busy with
-# anything else a reading then takes minutes instead of a second.
+# OpenMP reads this when torch is loaded. Its threads otherwise spin while they wait for each other: on a machine that is
+# busy with anything else a reading then takes minutes instead of a second.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

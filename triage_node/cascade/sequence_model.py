@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 RECURRENCES = ("gru", "lstm")
-SUBJECT_HEADS = ("pooled", "log_sum_exp")
+SUBJECT_HEADS = ("pooled", "log_sum_exp", "averaged_log_sum_exp")
 
 _LOG_SUM_EXP_SHARPNESS = 2.0
 """Between a mean (towards 0) and a maximum (large) over the slices."""
@@ -34,7 +34,7 @@ class SequenceLogits(NamedTuple):
     subjects: Tensor
 
 
-def _masked_log_mean_exp(logits: Tensor, mask: Tensor) -> Tensor:
+def _smooth_maximum(logits: Tensor, mask: Tensor) -> Tensor:
     """Smooth maximum over valid slices : (scans, slices, outputs) -> (scans, outputs)."""
     scaled = (logits * _LOG_SUM_EXP_SHARPNESS).masked_fill(~mask[..., None], -torch.inf)
     return torch.logsumexp(scaled, dim=1) / _LOG_SUM_EXP_SHARPNESS
@@ -57,7 +57,8 @@ class SequenceModel(nn.Module):
         Share of features and states that are dropped in training.
     subject_head
         ``pooled``: linear on [maximum; attention mean] of the states. ``log_sum_exp``: smooth maximum of the slice
-        logits.
+        logits. ``averaged_log_sum_exp``: mean of that and of the smooth maximum of the CNN's own logits, for few
+        patients, on whose features an RNN over-fits.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class SequenceModel(nn.Module):
         self.subject_head = nn.Linear(4 * units if subject_head == "pooled" else 1, outputs)
         nn.init.zeros_(self.slice_head.weight)
         nn.init.zeros_(self.slice_head.bias)
-        if subject_head == "log_sum_exp":
+        if subject_head != "pooled":
             nn.init.ones_(self.subject_head.weight)
             nn.init.zeros_(self.subject_head.bias)
 
@@ -109,8 +110,10 @@ class SequenceModel(nn.Module):
         states = self.dropout(self._states(features, mask))
         slice_logits = (self.slice_head(states) + cnn_logits) * mask[..., None]
         subject_logits: Tensor
-        if self.subject_head_name == "log_sum_exp":
-            smooth = _masked_log_mean_exp(slice_logits, mask)
+        if self.subject_head_name != "pooled":
+            smooth = _smooth_maximum(slice_logits, mask)
+            if self.subject_head_name == "averaged_log_sum_exp":
+                smooth = 0.5 * (smooth + _smooth_maximum(cnn_logits, mask))
             subject_logits = smooth * self.subject_head.weight.T + self.subject_head.bias
         else:
             subject_logits = self.subject_head(self._pooled(states, mask))

@@ -6,15 +6,15 @@ every figure carries its count and its 95 % interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triage_node.core.finding import SUBTYPE_NAMES, SUBTYPES
+from triage_node.training.baselines import BaselineRow
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.delong import auc_estimate
 from triage_node.training.estimates import Estimate
 from triage_node.training.metrics import clustered_metrics
-from triage_node.training.positional_baseline import positional_scores
 from triage_node.training.predictions import Predictions
 
 _USE = """## Intended use
@@ -64,8 +64,6 @@ def _figures(predicted: Predictions) -> list[str]:
     any_labels, any_scores = slices.labels[:, 0], slices.scores[:, 0]
     flagged = any_scores >= 0.5
     of_slices = clustered_metrics("any", any_labels, any_scores, flagged, slices.subject_index).figures["auc"]
-    baseline = positional_scores(any_labels, slices.subject_index)
-    of_baseline = clustered_metrics("any", any_labels, baseline, baseline >= 0.5, slices.subject_index).figures["auc"]
     bleeding = predicted.labels[:, 0] == 1
     lines = [
         "| target | level | positive / all | AUC (95 % interval) |",
@@ -73,8 +71,6 @@ def _figures(predicted: Predictions) -> list[str]:
         f"| any blood | subject | {int(bleeding.sum())} / {len(bleeding)} | "
         f"{_shown(auc_estimate(predicted.labels[:, 0], predicted.scores[:, 0]))} |",
         f"| any blood | slice | {int((any_labels == 1).sum())} / {len(any_labels)} | {_shown(of_slices)} |",
-        f"| any blood, by slice position alone | slice | {int((any_labels == 1).sum())} / {len(any_labels)} | "
-        f"{_shown(of_baseline)} |",
     ]
     for column, kind in enumerate(SUBTYPES, start=1):
         labels, scores = predicted.labels[bleeding, column], predicted.scores[bleeding, column]
@@ -103,9 +99,15 @@ def _operating_points(points: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def _baselines(rows: Sequence[BaselineRow]) -> list[str]:
+    lines = ["| reading | subject AUC (95 % interval) | slice AUC (95 % interval) |", "| --- | --- | --- |"]
+    return lines + [f"| {row.name} | {_shown(row.subject)} | {_shown(row.slice)} |" for row in rows]
+
+
 def model_card(
     configuration: RunConfiguration,
     predicted: Predictions,
+    rows: Sequence[BaselineRow],
     points: Mapping[str, Mapping[str, Any]],
     training: Mapping[str, Any],
 ) -> str:
@@ -117,6 +119,8 @@ def model_card(
         Of the run.
     predicted
         Out of fold.
+    rows
+        The same CNN without its RNN, and position alone.
     points
         As ``out_of_fold.operating_points`` gives them.
     training
@@ -145,6 +149,8 @@ def model_card(
         "\n".join(_figures(predicted)),
         "Subject intervals are DeLong's; slice intervals draw whole patients; proportions have Wilson's.",
         "\n".join(_operating_points(points)),
+        "## What each part adds (the same folds, uncalibrated logits)",
+        "\n".join(_baselines(rows)),
         _LIMITS,
     ]
     return "\n\n".join(parts) + "\n"

@@ -12,6 +12,7 @@ from typing import Any
 
 from triage_node.cascade.calibration import Calibration
 from triage_node.cascade.release_writer import ReleaseDescription, write_release
+from triage_node.training.baselines import BaselineRow
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.job import JobSetting, TrainingJob, trained_member
 from triage_node.training.model_card import model_card
@@ -21,6 +22,7 @@ from triage_node.training.predictions import Predictions
 def release_description(
     configuration: RunConfiguration,
     predicted: Predictions,
+    rows: Sequence[BaselineRow],
     fitted: Mapping[str, Calibration],
     points: Mapping[str, Mapping[str, Any]],
     training: Mapping[str, Any],
@@ -34,7 +36,7 @@ def release_description(
         trained_prevalence=prevalence,
         operating_points=points,
         training=training,
-        model_card=model_card(configuration, predicted, points, training),
+        model_card=model_card(configuration, predicted, rows, points, training),
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.baselines import baseline_rows
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.cross_validation import grouped_folds
 from triage_node.training.datasets import LabelledScan
@@ -218,5 +219,5 @@ def finish(
         "subjects_with_blood": int((predicted.labels[:, 0] == 1).sum()),
         "elapsed_minutes": round(elapsed_s / 60, 1),
     }
-    description = release_description(setting.configuration, predicted, fitted, points, training)
+    description = release_description(setting.configuration, predicted, baseline_rows(found), fitted, points, training)
     return write_trained_release(out / "release", [job for job in jobs if job.fold is None], setting, description)
