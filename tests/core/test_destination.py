@@ -98,6 +98,13 @@ def test_a_table_comes_back_the_same(kind: DestinationKind) -> None:
     assert Destination.from_table(full.as_table()) == full
 
 
+def test_tls_of_mllp_is_for_hl7_alone() -> None:
+    secured = destination("hl7", tls_ca_file="/etc/ca.pem")
+    assert Destination.from_table(secured.as_table()) == secured
+    with pytest.raises(ConfigurationRejected, match="tls_ca_file is for kind hl7, not fhir"):
+        destination("fhir", tls_ca_file="/etc/ca.pem")
+
+
 def test_two_destinations_of_one_name_are_refused_and_the_same_counts_once() -> None:
     one, other = destination(), destination(send="flagged")
     assert checked_names([one, one]) == (one,)

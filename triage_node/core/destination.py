@@ -53,6 +53,7 @@ ADDRESS_FORMS: Mapping[DestinationKind, str] = {
     DestinationKind.FHIR: "https://HOST/PATH",
 }
 LONGEST_NAME = 64
+_FILES = ("secret_file", "tls_ca_file")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Destination:
     secret_file
         File whose content authenticates us: a bearer token for stow and fhir (or ``user:password``), the HMAC key for
         webhook. Not used for dicom and hl7.
+    tls_ca_file
+        PEM certificates that the receiver's must descend from; with it MLLP is spoken over TLS. hl7 only.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class Destination:
     called_ae_titles: tuple[str, ...] = ()
     storage_commitment: bool = False
     secret_file: Path | None = None
+    tls_ca_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name) <= LONGEST_NAME or not self.name.isprintable():
@@ -104,6 +108,8 @@ class Destination:
                 raise self._rejected(f"objects: {each!r} is none of {', '.join(takes)}")
         if self.storage_commitment and self.kind is not DestinationKind.DICOM:
             raise self._rejected(f"storage_commitment is for kind dicom, not {self.kind}")
+        if self.tls_ca_file is not None and self.kind is not DestinationKind.HL7:
+            raise self._rejected(f"tls_ca_file is for kind hl7, not {self.kind}")
         for title in self.called_ae_titles:
             checked_ae_title(title)
 
@@ -156,7 +162,8 @@ class Destination:
     def as_table(self) -> dict[str, Any]:
         """Return what ``from_table`` reads, JSON-ready."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        values["secret_file"] = str(self.secret_file) if self.secret_file else None
+        for name in _FILES:
+            values[name] = str(values[name]) if values[name] else None
         return {name: list(each) if isinstance(each, tuple) else each for name, each in values.items() if each}
 
     @property
@@ -185,7 +192,7 @@ def _value(shown: str, key: str, value: Any) -> Any:
         return value
     if not isinstance(value, str):
         raise ConfigurationRejected(f"{shown}: {key} is text, not {value!r}")
-    return Path(value) if key == "secret_file" else value
+    return Path(value) if key in _FILES else value
 
 
 def wants(destination: Destination, object_kind: str, *, flagged: bool, called_ae_titles: Collection[str]) -> bool:

@@ -14,7 +14,8 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -68,13 +69,10 @@ class MllpSender:
         Longest wait for TCP (and TLS) to stand.
     answer_timeout_s
         Longest wait for an acknowledgement, and longest standstill while a message is being sent.
-    tls
-        Context for TLS, None for plain TCP.
     """
 
     connect_timeout_s: float = 5.0
     answer_timeout_s: float = 30.0
-    tls: ssl.SSLContext | None = field(default=None, compare=False)
 
     def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
         """Send all messages; what follows one that was not acknowledged is not sent, but tried again."""
@@ -144,15 +142,23 @@ class MllpSender:
             raise ReceiverUnreachable(f"no connection: {_shown(error)}") from error
         with closing(plain):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls is None:
+            if destination.tls_ca_file is None:
                 yield plain
                 return
-            try:
-                secured = self.tls.wrap_socket(plain, server_hostname=place.host)
-            except OSError as error:
-                raise ReceiverUnreachable(f"TLS failed: {_shown(error)}") from error
-            with closing(secured):
+            with closing(_secured(plain, place.host, destination.tls_ca_file)) as secured:
                 yield secured
+
+
+def _secured(plain: socket.socket, host: str, ca_file: Path) -> ssl.SSLSocket:
+    """Speak TLS; the files are read every time, so that certificates can be renewed while the node runs."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ReceiverUnreachable(f"tls_ca_file {ca_file} cannot be read as PEM certificates") from error
+    try:
+        return context.wrap_socket(plain, server_hostname=host)
+    except OSError as error:
+        raise ReceiverUnreachable(f"TLS failed: {_shown(error)}") from error
 
 
 def read_acknowledgement(answer: bytes) -> Acknowledgement:
