@@ -73,6 +73,9 @@ def _redis(settings: Settings) -> Iterator[Check]:
 def _weights(settings: Settings) -> Iterator[Check]:
     model = wiring.cascade(settings)
     yield _line("ok", "weights", f"release {model.release.name} on {model.device}, gives its reference output")
+    if settings.shadow_release is not None:
+        shadow = wiring.shadow_cascade(settings)
+        yield _line("ok", "shadow", f"release {shadow.release.name} reads in the shadow, gives its reference output")
 
 
 def _destinations(settings: Settings) -> Iterator[Check]:

@@ -87,6 +87,10 @@ class Settings(BaseSettings):
         None, description="Folder of the releases; empty: the ones that came with the node."
     )
     release: str | None = Field(None, description="Name of the release to load; empty: the active one.")
+    shadow_release: str | None = Field(
+        None,
+        description="Name of a release that reads the same series after the active one; nothing is shown or sent from it.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where the cascade runs; auto: a GPU if there is one."
     )
@@ -168,7 +172,9 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("database_url", "redis_url", "weights_dir", "release", "installation_id", mode="before")
+    @field_validator(
+        "database_url", "redis_url", "weights_dir", "release", "shadow_release", "installation_id", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value

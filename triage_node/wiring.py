@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
     from triage_node.forwarding.storage_scu import StorageScu
     from triage_node.pipeline.heart import Heart
+    from triage_node.pipeline.shadow import ShadowPath
     from triage_node.pipeline.steps import Bell, PathRules, StudyPath
+    from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.repository import SqlStudyRepository
 
 
@@ -158,6 +160,40 @@ def cascade(settings: Settings) -> Cascade:
     )
     run_self_test(loaded)
     return loaded
+
+
+def shadow_path(settings: Settings, path: StudyPath) -> ShadowPath | None:
+    """Load the release that reads in the shadow; None where none is set, or where it cannot be used.
+
+    A shadow that fails its checks is no reason to read nothing: the log says so, and ``triage-node check``.
+    """
+    if settings.shadow_release is None:
+        return None
+    import structlog
+
+    from triage_node.pipeline.shadow import ShadowPath
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.shadow import SqlShadowLog
+
+    try:
+        model = shadow_cascade(settings)
+    except Exception:
+        structlog.get_logger(__name__).exception("shadow_rejected", release=settings.shadow_release)
+        return None
+    return ShadowPath(model, SqlShadowLog(make_engine(settings.database)), path.repository, path.clock)
+
+
+def shadow_cascade(settings: Settings) -> Cascade:
+    """Load the release of ``shadow_release`` as ``cascade`` loads the active one."""
+    return cascade(settings.model_copy(update={"release": settings.shadow_release}))
+
+
+def drift_watch(settings: Settings) -> SqlDriftWatch:
+    """Return the charts on what the node reads and refuses."""
+    from triage_node.worklist.drift import SqlDriftWatch
+    from triage_node.worklist.engine import make_engine
+
+    return SqlDriftWatch(make_engine(settings.database))
 
 
 def evidence_writer(settings: Settings) -> DicomEvidenceWriter:
@@ -329,7 +365,7 @@ def run_worker(settings: Settings, supervisor: int | None = None) -> None:
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
     writer = evidence_writer(settings)
-    reading = ReadingPath(path, volume_reader(), model, writer)
+    reading = ReadingPath(path, volume_reader(), model, writer, shadow_path(settings, path))
     add_reading(app, reading.read, reading.report_not_analysed)
     detail = {"device": str(model.device), "release": model.release.name}
     _run_celery(app, settings, "worker", supervisor, detail, queues=[CLASSIFY], pool="solo", concurrency=1)
@@ -339,9 +375,10 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     """Run a courier until SIGTERM: it forwards evidence, closes quiet series and rings for due work."""
     logs.configure("courier", settings.log_level, settings.log_format)
     from triage_node.pipeline.commitments import CommitmentPath
+    from triage_node.pipeline.drift_watch import watch_drift
     from triage_node.pipeline.lanes import Lanes, lane_width
     from triage_node.pipeline.outbox import ForwardingPath
-    from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_forwarding, make_app
+    from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_drift_watch, add_forwarding, make_app
 
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
@@ -350,6 +387,8 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     commitments = CommitmentPath(path, commitment_scu(settings))
     forwarding = ForwardingPath(path, senders(settings), commitments, Lanes(lane_width(threads, len(names))))
     add_forwarding(app, forwarding.forward, path.close_ready, path.ring_due)
+    charts = drift_watch(settings)
+    add_drift_watch(app, lambda: watch_drift(charts, path.clock))
     detail = {"destinations": ", ".join(names) or "none"}
     queues = [FORWARD, HOUSEKEEPING]
     _run_celery(app, settings, "courier", supervisor, detail, queues=queues, pool="threads", concurrency=threads)
@@ -376,7 +415,9 @@ def run_web(settings: Settings, supervisor: int | None = None) -> None:
     from triage_node.web.health import check
 
     source, clock = repository(settings), SystemClock()
-    app = make_app(lambda: check(source, settings.spool_dir, clock.now()), version())
+    app = make_app(
+        lambda: check(source, settings.spool_dir, clock.now()), version(), drift_totals=drift_watch(settings).totals
+    )
     heart(settings, "web", supervisor, port=settings.http_port)
     uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False)
 

@@ -33,6 +33,7 @@ from triage_node.core.ports import (
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.series import EligibilityLimits, eligibility, expected_count, looks_complete, ordered, rank_key
 from triage_node.core.study_state import IllegalTransition, State
+from triage_node.pipeline.shadow import ShadowPath
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +179,7 @@ class ReadingPath:
     reader: VolumeReader
     classifier: Classifier
     writer: EvidenceWriter
+    shadow: ShadowPath | None = None
 
     def read(self, series_id: int, revision: int) -> None:
         """Take one closed series to EVIDENCED, NOT_ANALYSED or FAILED; do nothing where another worker has it."""
@@ -265,3 +267,5 @@ class ReadingPath:
         )
         for destination in rules.destinations:
             self.path.bell.forward(record.study_id, destination.name)
+        if self.shadow is not None:
+            self.shadow.read(record.series_id, revision, volume)

@@ -16,13 +16,14 @@ log = structlog.get_logger(__name__)
 CLASSIFY, FORWARD, HOUSEKEEPING = "classify", "forward", "housekeeping"
 READ_TASK, FORWARD_TASK = "triage_node.read", "triage_node.forward"
 REPORT_TASK = "triage_node.report_not_analysed"
-CLOSE_TASK, RING_TASK = "triage_node.close_ready", "triage_node.ring_due"
+CLOSE_TASK, RING_TASK, DRIFT_TASK = "triage_node.close_ready", "triage_node.ring_due", "triage_node.watch_drift"
 ROUTES = {
     READ_TASK: {"queue": CLASSIFY},
     REPORT_TASK: {"queue": CLASSIFY},
     FORWARD_TASK: {"queue": FORWARD},
     CLOSE_TASK: {"queue": HOUSEKEEPING},
     RING_TASK: {"queue": HOUSEKEEPING},
+    DRIFT_TASK: {"queue": HOUSEKEEPING},
 }
 
 
@@ -102,3 +103,8 @@ def add_forwarding(
     app.task(name=FORWARD_TASK)(forward)
     app.task(name=CLOSE_TASK)(close_ready)
     app.task(name=RING_TASK)(ring_due)
+
+
+def add_drift_watch(app: Celery, watch_drift: Callable[[], None]) -> None:
+    """Register the courier's look at the drift charts."""
+    app.task(name=DRIFT_TASK)(watch_drift)

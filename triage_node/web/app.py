@@ -16,12 +16,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.templating import Jinja2Templates
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
+from triage_node.core.drift import DriftTotals
+from triage_node.web.drift_metrics import DriftCollector
 from triage_node.web.health import Health
 
 _TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
 
 
-def make_app(health: Callable[[], Health], version: str) -> FastAPI:
+def make_app(
+    health: Callable[[], Health], version: str, *, drift_totals: Callable[[], DriftTotals] | None = None
+) -> FastAPI:
     """Build the application.
 
     Parameters
@@ -30,6 +34,8 @@ def make_app(health: Callable[[], Health], version: str) -> FastAPI:
         Called for each request.
     version
         Shown on the page.
+    drift_totals
+        Called for each scrape of the metrics; without it they say nothing of readings.
     """
     app = FastAPI(title="triage_node", version=version, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -49,13 +55,15 @@ def make_app(health: Callable[[], Health], version: str) -> FastAPI:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(_metrics(health()), media_type=CONTENT_TYPE_LATEST)
+        return Response(_metrics(health(), drift_totals() if drift_totals else None), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
 
-def _metrics(health: Health) -> bytes:
+def _metrics(health: Health, totals: DriftTotals | None) -> bytes:
     registry = CollectorRegistry()
+    if totals is not None:
+        registry.register(DriftCollector(totals))
     studies = Gauge("triage_node_studies", "Studies by state.", ["state"], registry=registry)
     for state, count in health.studies.items():
         studies.labels(state).set(count)
