@@ -19,6 +19,9 @@ from triage_node.worklist.row_locks import lock_study, locked_delivery
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import DeliveryRow, EvidenceRow, SeriesRow, StudyRow
 
+FEW_OBJECTS, EACH_S = 10, 2.0
+"""A lease is made for a few objects; each one more may take a slow archive so many seconds longer."""
+
 
 def _due(now: datetime) -> ColumnElement[bool]:
     return and_(
@@ -82,7 +85,7 @@ def claim_deliveries(
     attempts = max(delivery.attempts for delivery, _ in batch)
     for delivery, _ in batch:
         delivery.attempts += 1
-        delivery.leased_until = now + timedelta(seconds=lease_s)
+        delivery.leased_until = now + timedelta(seconds=lease_s + EACH_S * max(0, len(batch) - FEW_OBJECTS))
     return DeliveryBatch(
         destination=destination,
         objects=tuple((delivery.id, _object(study, evidence)) for delivery, evidence in batch),
