@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import hl7
 import pytest
@@ -280,3 +282,17 @@ def test_empty_accession_leaves_the_order_numbers_empty(make_message):
         == whole(message, "OBR", 7)
         == ""
     )
+
+
+def test_every_field_that_is_sent_is_documented(make_message):
+    text = Path(__file__).parents[2].joinpath("docs", "MESSAGES.md").read_text(encoding="utf-8")
+    documented = {each for row in re.findall(r"^\| ([A-Z].*?) \|", text, re.MULTILINE) for each in row.split(", ")}
+    told = (make_message("HL7"), make_message("HL7", refusal=Refusal(Reason.NOT_CT), revision=2))
+    sent = {
+        f"{segment[0]}-{number}"
+        for each in told
+        for segment in read(oru_r01(each))
+        for number in range(1, len(segment))
+        if str(segment[number])
+    }
+    assert sent <= documented
