@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from triage_node.pipeline.steps import Bell, PathRules, StudyPath
     from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.repository import SqlStudyRepository
+    from triage_node.worklist.shadow import SqlShadowLog
 
 
 class SystemClock:
@@ -172,20 +173,26 @@ def shadow_path(settings: Settings, path: StudyPath) -> ShadowPath | None:
     import structlog
 
     from triage_node.pipeline.shadow import ShadowPath
-    from triage_node.worklist.engine import make_engine
-    from triage_node.worklist.shadow import SqlShadowLog
 
     try:
         model = shadow_cascade(settings)
     except Exception:
         structlog.get_logger(__name__).exception("shadow_rejected", release=settings.shadow_release)
         return None
-    return ShadowPath(model, SqlShadowLog(make_engine(settings.database)), path.repository, path.clock)
+    return ShadowPath(model, shadow_log(settings), path.repository, path.clock)
 
 
 def shadow_cascade(settings: Settings) -> Cascade:
     """Load the release of ``shadow_release`` as ``cascade`` loads the active one."""
     return cascade(settings.model_copy(update={"release": settings.shadow_release}))
+
+
+def shadow_log(settings: Settings) -> SqlShadowLog:
+    """Return where readings in the shadow are kept."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.shadow import SqlShadowLog
+
+    return SqlShadowLog(make_engine(settings.database))
 
 
 def drift_watch(settings: Settings) -> SqlDriftWatch:
@@ -221,6 +228,8 @@ def storage_scu(settings: Settings) -> StorageScu:
         connect_timeout_s=settings.connect_timeout_s,
         association_timeout_s=settings.dimse_timeout_s,
         dimse_timeout_s=settings.dimse_timeout_s,
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
     )
 
 
@@ -230,7 +239,8 @@ def commitment_scu(settings: Settings) -> StorageCommitmentScu:
     from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
 
     timeouts = settings.connect_timeout_s, settings.dimse_timeout_s, settings.dimse_timeout_s
-    return StorageCommitmentScu(Requestor(settings.ae_title, *timeouts))
+    requestor = Requestor(settings.ae_title, *timeouts, certificate=settings.tls_certificate, key=settings.tls_key)
+    return StorageCommitmentScu(requestor)
 
 
 def storage_commitment(settings: Settings, path: StudyPath) -> StorageCommitment:
@@ -388,7 +398,11 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     forwarding = ForwardingPath(path, senders(settings), commitments, Lanes(lane_width(threads, len(names))))
     add_forwarding(app, forwarding.forward, path.close_ready, path.ring_due)
     charts = drift_watch(settings)
-    add_drift_watch(app, lambda: watch_drift(charts, path.clock))
+
+    def watch() -> None:  # Celery takes no lambda: it builds source text from the name
+        watch_drift(charts, path.clock)
+
+    add_drift_watch(app, watch)
     detail = {"destinations": ", ".join(names) or "none"}
     queues = [FORWARD, HOUSEKEEPING]
     _run_celery(app, settings, "courier", supervisor, detail, queues=queues, pool="threads", concurrency=threads)
