@@ -28,6 +28,7 @@ _COMMAND_MODULES = (
     "train_commands",
     "evaluate_commands",
     "weights_commands",
+    "drift_commands",
 )
 
 for _name in _COMMAND_MODULES:
