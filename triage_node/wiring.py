@@ -195,14 +195,6 @@ def shadow_log(settings: Settings) -> SqlShadowLog:
     return SqlShadowLog(make_engine(settings.database))
 
 
-def shadow_log(settings: Settings) -> SqlShadowLog:
-    """Return where readings in the shadow are kept."""
-    from triage_node.worklist.engine import make_engine
-    from triage_node.worklist.shadow import SqlShadowLog
-
-    return SqlShadowLog(make_engine(settings.database))
-
-
 def drift_watch(settings: Settings) -> SqlDriftWatch:
     """Return the charts on what the node reads and refuses."""
     from triage_node.worklist.drift import SqlDriftWatch
