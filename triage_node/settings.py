@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     operating_point: str = Field("balanced", description="Named operating point of the release.")
     torch_threads: int | None = Field(None, ge=1, description="CPU threads of the cascade; empty: all cores.")
-    lease_s: float = Field(120.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
+    lease_s: float = Field(60.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
 
     # evidence
     evidence_kinds: NameList = Field(

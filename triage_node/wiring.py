@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from triage_node.worklist.shadow import SqlShadowLog
 
 
+GRACE_S = 5.0
+"""Time that open associations are given to end when the SCP is told to; the supervisor waits longer than that."""
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -360,7 +364,7 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         ) from None
     beating = heart(settings, "scp", supervisor, ae_title=settings.ae_title, port=scp.port)
     _until_signalled()
-    scp.shutdown()
+    scp.shutdown(grace_s=GRACE_S)
     intake.stop()
     beating.stop()
 
