@@ -101,7 +101,7 @@ def test_a_table_comes_back_the_same(kind: DestinationKind) -> None:
 def test_tls_of_mllp_is_for_hl7_alone() -> None:
     secured = destination("hl7", tls_ca_file="/etc/ca.pem")
     assert Destination.from_table(secured.as_table()) == secured
-    with pytest.raises(ConfigurationRejected, match="tls_ca_file is for kind hl7, not fhir"):
+    with pytest.raises(ConfigurationRejected, match="tls_ca_file: the address is http, not https"):
         destination("fhir", tls_ca_file="/etc/ca.pem")
 
 

@@ -34,7 +34,7 @@ class SendRule(StrEnum):
     FLAGGED = "flagged"
 
 
-_DICOM_OBJECTS = ("SR", "SC", "KO", "PR", "SEG", "PDF")
+_DICOM_OBJECTS = ("SR", "SC", "KO", "PR", "PDF")
 OBJECT_KINDS: Mapping[DestinationKind, tuple[str, ...]] = {
     DestinationKind.DICOM: _DICOM_OBJECTS,
     DestinationKind.STOW: _DICOM_OBJECTS,
@@ -43,7 +43,7 @@ OBJECT_KINDS: Mapping[DestinationKind, tuple[str, ...]] = {
     DestinationKind.FHIR: ("FHIR",),
 }
 """The kinds of ``EvidenceObject`` that a destination of each kind can take: report, heatmaps, key objects, presentation
-state, segmentation and encapsulated PDF as DICOM; a message that is already written, in its file, for the others."""
+state and encapsulated PDF as DICOM; a message that is already written, in its file, for the others."""
 
 ADDRESS_FORMS: Mapping[DestinationKind, str] = {
     DestinationKind.DICOM: "AET@HOST:PORT",
@@ -78,7 +78,8 @@ class Destination:
         File whose content authenticates us: a bearer token for stow and fhir (or ``user:password``), the HMAC key for
         webhook. Not used for dicom and hl7.
     tls_ca_file
-        PEM certificates that the receiver's must descend from; with it MLLP is spoken over TLS. hl7 only.
+        PEM certificates that the destination's must descend from. With it dicom and hl7 speak TLS; the others use it in
+        place of the authorities that the system trusts, for addresses with https.
 
     Raises
     ------
@@ -108,8 +109,8 @@ class Destination:
                 raise self._rejected(f"objects: {each!r} is none of {', '.join(takes)}")
         if self.storage_commitment and self.kind is not DestinationKind.DICOM:
             raise self._rejected(f"storage_commitment is for kind dicom, not {self.kind}")
-        if self.tls_ca_file is not None and self.kind is not DestinationKind.HL7:
-            raise self._rejected(f"tls_ca_file is for kind hl7, not {self.kind}")
+        if self.tls_ca_file is not None and self.address.startswith("http://"):
+            raise self._rejected("tls_ca_file: the address is http, not https")
         for title in self.called_ae_titles:
             checked_ae_title(title)
 

@@ -1,4 +1,4 @@
-"""How this node shows itself to a web service: one session a destination, credentials from a file, no redirects.
+"""How this node shows itself to a web service: one session a destination, credentials and authorities from files, no redirects.
 
 In: a destination. Out: a session of the requests library. A redirect is not followed: after 301 and 302 a POST becomes a GET,
 whose 200 would be taken for a delivery.
@@ -28,6 +28,8 @@ def open_session(destination: Destination) -> requests.Session:
     """
     session = requests.Session()
     session.max_redirects = 0
+    if destination.tls_ca_file is not None:
+        session.verify = str(destination.tls_ca_file)
     if destination.secret_file is None:
         return session
     try:

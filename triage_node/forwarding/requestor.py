@@ -10,7 +10,8 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
@@ -20,6 +21,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket
 
 from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from triage_node.core.destination import Destination
 from triage_node.core.errors import Transient
 from triage_node.core.identifiers import PeerAddress
 
@@ -76,6 +78,8 @@ class Requestor:
         Longest wait for the answer to a request, and longest standstill while one is being sent.
     tls
         Context for TLS, None for plain TCP.
+    certificate, key
+        PEM files that prove to a destination who we are, where it is spoken to over TLS.
     """
 
     calling_ae_title: str
@@ -83,6 +87,26 @@ class Requestor:
     association_timeout_s: float = 30.0
     dimse_timeout_s: float = 30.0
     tls: ssl.SSLContext | None = field(default=None, compare=False)
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def secured(self, destination: Destination) -> Requestor:
+        """Return the requestor for a destination: with TLS where it names the authorities that its certificate descends from.
+
+        Raises
+        ------
+        PeerUnreachable
+            A file cannot be read; somebody will put it there.
+        """
+        if destination.tls_ca_file is None:
+            return self
+        try:
+            context = ssl.create_default_context(cafile=destination.tls_ca_file)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:  # SSLError among them
+            raise PeerUnreachable(f"{destination}: tls_ca_file or our certificate cannot be read: {error}") from error
+        return replace(self, tls=context)
 
     @contextmanager
     def association(

@@ -63,7 +63,8 @@ class StorageCommitmentScu:
 
         handlers = [(evt.EVT_N_EVENT_REPORT, on_report)]
         try:
-            with self._requestor.association(destination.peer, _contexts(), handlers=handlers) as association:
+            requestor = self._requestor.secured(destination)
+            with requestor.association(destination.peer, _contexts(), handlers=handlers) as association:
                 status, _ = association.send_n_action(
                     _action_information(order),
                     REQUEST_ACTION,

@@ -8,6 +8,7 @@ Answers to PS3.4 Annex B, PS3.7 9.1.1.
 
 from __future__ import annotations
 
+import copy
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action, classified
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject, SendOutcome
@@ -58,7 +60,7 @@ class StorageScu:
 
     Parameters
     ----------
-    calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls
+    calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, certificate, key
         See ``Requestor``.
     """
 
@@ -70,8 +72,18 @@ class StorageScu:
         association_timeout_s: float = 30.0,
         dimse_timeout_s: float = 30.0,
         tls: ssl.SSLContext | None = None,
+        certificate: Path | None = None,
+        key: Path | None = None,
     ) -> None:
-        self._requestor = Requestor(calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls)
+        self._requestor = Requestor(
+            calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, certificate, key
+        )
+
+    def secured(self, destination: Destination) -> StorageScu:
+        """Return the SCU for a destination; see ``Requestor.secured``."""
+        secured = copy.copy(self)
+        secured._requestor = self._requestor.secured(destination)
+        return secured
 
     def send(self, peer: PeerAddress, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
         """Send all objects; one outcome an object, in order. An unreachable peer is TRY_AGAIN for all."""

@@ -93,7 +93,7 @@ class StowSender:
             moved = error.response.headers.get("Location", "elsewhere") if error.response is not None else "elsewhere"
             return _all(objects, Action.TRY_AGAIN, f"redirected to {moved}; give the final address")
         except CredentialsMissing as error:
-            return _all(objects, Action.TRY_AGAIN, str(error))
+            return _all(objects, Action.TRY_AGAIN, str(error), answered=False)
         except requests.RequestException as error:
             _log.warning("peer_unreachable", peer=destination.name, detail=_shown(error))
             return _all(objects, Action.TRY_AGAIN, _shown(error), answered=False)

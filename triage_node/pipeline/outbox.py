@@ -19,12 +19,16 @@ import structlog
 from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
 from triage_node.core.errors import Transient
-from triage_node.core.ports import DeliveryBatch, EvidenceObject, Sender, SendOutcome
+from triage_node.core.ports import DeliveryBatch, Sender, SendOutcome
 from triage_node.pipeline.commitments import CommitmentPath
 from triage_node.pipeline.lanes import Lanes
 from triage_node.pipeline.steps import StudyPath
 
 log = structlog.get_logger(__name__)
+
+
+class NotTried(Transient):
+    """Nothing was sent, and not because of the destination."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +69,34 @@ class ForwardingPath:
         repository, clock, rules = self.path.repository, self.path.clock, self.path.rules
         destination = next((each for each in rules.destinations if each.name == name), None)
         while batch := repository.claim_deliveries(study_id, name, now=clock.now(), lease_s=rules.lease_s):
-            self._note(batch, self._sent(destination, batch))
+            try:
+                outcomes = self._sent(destination, batch)
+            except NotTried as error:
+                self._note(batch, _put_off(batch, str(error)))
+                continue
+            self._note(batch, outcomes)
+            self._keep_breaker(name, outcomes, clock.now())
         if destination is not None and destination.storage_commitment and self.commitments is not None:
             self.commitments.ask(study_id, destination)
 
     def _sent(self, destination: Destination | None, batch: DeliveryBatch) -> Sequence[SendOutcome]:
-        objects = [each for _, each in batch.objects]
+        """Send one batch.
+
+        Raises
+        ------
+        NotTried
+            It is our fault that nothing went out; the destination is not judged by it.
+        """
         if destination is None:
-            return _put_off(objects, f"{batch.destination} is not among the destinations of the settings any more")
+            raise NotTried(f"{batch.destination} is not among the destinations of the settings any more")
         sender = self.senders.get(destination.kind)
         if sender is None:
-            return _put_off(objects, f"this courier has no sender for destinations of kind {destination.kind}")
+            raise NotTried(f"this courier has no sender for destinations of kind {destination.kind}")
         try:
-            return sender.send(destination, objects)
+            return sender.send(destination, [each for _, each in batch.objects])
         except Exception as error:
             log.exception("sending_failed", destination=batch.destination)
-            return _put_off(objects, f"{type(error).__name__}: {error}")
+            raise NotTried(f"{type(error).__name__}: {error}") from error
 
     def _note(self, batch: DeliveryBatch, outcomes: Sequence[SendOutcome]) -> None:
         now = self.path.clock.now()
@@ -94,7 +110,6 @@ class ForwardingPath:
         for (event, level, detail), objects in alike.items():
             named = {"destination": batch.destination, "objects": objects, "attempts": batch.attempts + 1}
             log.log(level, event, study_instance_uid=batch.objects[0][1].study_instance_uid, **named, detail=detail)
-        self._keep_breaker(batch.destination, outcomes, now)
 
     def _keep_breaker(self, destination: str, outcomes: Sequence[SendOutcome], now: datetime) -> None:
         """Any answer closes it; silence counts, and behind an open one nothing may wait for ever."""
@@ -124,8 +139,8 @@ class ForwardingPath:
         return now + timedelta(seconds=wait_s * (0.5 + 0.5 * self.jitter()))
 
 
-def _put_off(objects: Sequence[EvidenceObject], detail: str) -> list[SendOutcome]:
-    return [SendOutcome(each.sop_instance_uid, Action.TRY_AGAIN, None, detail) for each in objects]
+def _put_off(batch: DeliveryBatch, detail: str) -> list[SendOutcome]:
+    return [SendOutcome(each.sop_instance_uid, Action.TRY_AGAIN, None, detail, False) for _, each in batch.objects]
 
 
 def _told(outcome: SendOutcome, next_attempt_at: datetime | None) -> tuple[str, int, str]:
