@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -96,3 +98,17 @@ def make_object(tmp_path: Path) -> Callable[..., EvidenceObject]:
         return EvidenceObject(kind, 1, *map(str, uids), path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def localhost_certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two certificates of localhost and their keys, and neither vouches for the other."""
+    folder = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    for name in ("certificate", "stranger"):
+        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        command = [*request, "-addext", "subjectAltName=DNS:localhost", *map(str, files)]
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+    return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,13 @@ class Receiver:
     requests: list[tuple[str, str, Mapping[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, Mapping[str, str], bytes]] = field(default_factory=lambda: [(204, {}, b"")])
     wait_s: float = 0.0
+    server: ThreadingHTTPServer | None = None
+
+    def speak_tls(self, certificates: Path) -> None:
+        assert self.server is not None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates / "certificate.pem", certificates / "certificate.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
 
     @property
     def address(self) -> str:
@@ -74,7 +82,7 @@ def receiver(monkeypatch) -> Iterator[Receiver]:
                 return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    known.port = server.server_address[1]
+    known.port, known.server = server.server_address[1], server
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield known
     server.shutdown()
@@ -95,7 +103,6 @@ def webhook(receiver, secret_file) -> Destination:
 
 @pytest.fixture
 def fhir(receiver) -> Destination:
-    receiver.answers = [(200, {}, json.dumps(CREATED).encode())]
     return Destination("ehr", DestinationKind.FHIR, receiver.address)
 
 
@@ -185,11 +192,12 @@ def test_each_status_has_its_outcome(receiver, webhook, make_documents, status, 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_is_not_followed(receiver, webhook, make_documents, status):
+def test_redirect_is_not_followed(receiver, webhook, fhir, make_documents, status):
     receiver.answers = [(status, {"Location": f"http://localhost:{receiver.port}/elsewhere"}, b"")]
-    (outcome,) = WEBHOOK.send(webhook, make_documents("WEBHOOK"))
-    assert outcome.action is Action.GIVE_UP
-    assert len(receiver.requests) == 1
+    for sender, where in ((WEBHOOK, webhook), (FHIR, fhir)):
+        (outcome,) = sender.send(where, make_documents("X"))
+        assert (outcome.action, outcome.status_code, outcome.answered) == (Action.GIVE_UP, status, True)
+    assert [method for method, *_ in receiver.requests] == ["POST"] * 2
 
 
 def test_silence_leaves_all_for_later_in_bounded_time(receiver, webhook, make_documents):
@@ -220,6 +228,27 @@ def test_tls_that_is_not_trusted_is_never_spoken(receiver, secret_file, make_doc
     )
     assert (outcome.action, outcome.answered) == (Action.TRY_AGAIN, False)
     assert not receiver.requests
+
+
+@pytest.mark.parametrize("sender", [WEBHOOK, FHIR], ids=["webhook", "fhir"])
+def test_receiver_is_believed_whom_the_named_authority_vouches_for(
+    receiver, secret_file, make_documents, localhost_certificates, sender, monkeypatch
+):
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    receiver.answers = [(200, {}, json.dumps(CREATED).encode())]
+    receiver.speak_tls(localhost_certificates)
+    kind = DestinationKind.WEBHOOK if sender is WEBHOOK else DestinationKind.FHIR
+    address = f"https://localhost:{receiver.port}/"
+    for name, action, answered in (
+        ("certificate", Action.DONE, True),
+        ("stranger", Action.TRY_AGAIN, False),
+        ("none", Action.TRY_AGAIN, True),
+    ):
+        known = Destination(
+            "x", kind, address, secret_file=secret_file, tls_ca_file=localhost_certificates / f"{name}.pem"
+        )
+        (outcome,) = sender.send(known, make_documents("X"))
+        assert (outcome.action, outcome.answered) == (action, answered), outcome.detail
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n"], ids=["no file", "empty", "blank"])
@@ -268,6 +297,7 @@ def test_no_patient_and_no_key_gets_into_logs_or_details(receiver, webhook, make
 
 
 def test_bundle_is_posted_to_the_base_address(receiver, fhir, make_documents):
+    receiver.answers = [(200, {}, json.dumps(CREATED).encode())]
     documents = make_documents("FHIR")
     (outcome,) = FHIR.send(fhir, documents)
     assert outcome.action is Action.DONE

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -314,35 +312,22 @@ def test_no_patient_gets_into_logs_or_details(make_messages, caplog, capsys):
 # TLS -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    for name in ("certificate", "stranger"):
-        files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
-        command = [*request, "-addext", "subjectAltName=DNS:localhost", *map(str, files)]
-        subprocess.run(command, capture_output=True, check=True, timeout=60)
-    return folder
-
-
-def test_tls_is_spoken_and_a_stranger_is_not_believed(make_messages, certificate):
+def test_tls_is_spoken_and_a_stranger_is_not_believed(make_messages, localhost_certificates):
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    served.load_cert_chain(certificate / "certificate.pem", certificate / "certificate.key")
+    served.load_cert_chain(localhost_certificates / "certificate.pem", localhost_certificates / "certificate.key")
 
     def behave(connection: socket.socket) -> None:
         with served.wrap_socket(connection, server_side=True) as secured:
             read_block(secured)
             secured.sendall(ack("ID1"))
 
-    stranger = certificate / "stranger.pem"
-    own = certificate / "certificate.pem"
+    stranger = localhost_certificates / "stranger.pem"
+    own = localhost_certificates / "certificate.pem"
     with receiver(behave) as port:
         where = replace(destination(port, "localhost"), tls_ca_file=own)
         (outcome,) = SENDER.send(where, make_messages())
         assert outcome.action is Action.DONE
-        for ca_file, detail in ((stranger, "TLS failed"), (certificate / "none.pem", "tls_ca_file")):
+        for ca_file, detail in ((stranger, "TLS failed"), (localhost_certificates / "none.pem", "tls_ca_file")):
             (outcome,) = SENDER.send(replace(where, tls_ca_file=ca_file), make_messages())
             assert (outcome.action, outcome.answered) == (Action.TRY_AGAIN, False)
             assert outcome.detail.startswith(detail)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hospital.node import Node
 from hospital.receivers import FhirServer, Pager, Ris
 from hospital.scanner import Scanner
-from hospital.studies import bleeding_head, changed, head_study, normal_head, study_uid
+from hospital.studies import bleeding_head, changed, head_study, normal_head, plain_study, study_uid
+from hospital.waiting import wait_until
 from pydicom.dataset import Dataset
 
 from triage_node.forwarding.http_post import signature
@@ -24,7 +26,7 @@ class Told:
 
     def __init__(self, folder: Path) -> None:
         self.ris, self.pager, self.ehr = Ris(rejections=2), Pager(refusals=1), FhirServer(lost_answers=1)
-        self.node = Node(folder, installation_id="journey")
+        self.node = Node(folder, report_not_analysed=True, not_analysed_wait_s=0.0)
         secret = folder / "pager.key"
         secret.write_bytes(KEY)
         tables = [
@@ -106,6 +108,23 @@ def test_pager_that_hears_of_flagged_studies_is_not_told_of_another(
     assert (row["state"], row["flagged"]) == ("FORWARDED", False)
     assert len(told.pager.taken) == 1
     assert len(told.ris.taken) == len(told.ehr.of_kind("DiagnosticReport")) == 2
+
+
+def test_study_that_could_not_be_read_is_told_with_its_reason(told: Told, tmp_path: Path) -> None:
+    series = plain_study(AccessionNumber="WATER")
+    Scanner(told.node.address, tmp_path).send(series)
+    reason = told.node.results.ended(study_uid(series), within_s=100)["reason"]
+
+    def message() -> Any:
+        return next((each for each in told.ris.taken if str(each["OBR.18"]) == "WATER"), None)
+
+    found = wait_until(message, "the RIS is told", within_s=60)
+    assert str(found["OBR.25"]) == "I"
+    assert [str(each[5][0][0]) for each in found.segments("OBX") if str(each[3][0][0]) == "NOT_ANALYSED"] == [reason]
+    wait_until(
+        lambda: any(each["status"] == "cancelled" for each in told.ehr.of_kind("DiagnosticReport")), "the EHR too"
+    )
+    assert all(json.loads(body)["flagged"] for _, body in told.pager.taken)
 
 
 def test_log_names_no_patient(told: Told, flagged_study: list[Dataset]) -> None:

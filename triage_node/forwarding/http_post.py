@@ -14,7 +14,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -100,7 +100,7 @@ class WebhookSender:
             It could not be reached, or there is no secret to sign with.
         """
         _secret(destination)
-        with requests.Session() as session:
+        with _session(destination) as session:
             answer = _asked(session, "OPTIONS", destination.address, self._timeouts, {}, b"")
         return f"answers {_status_in_words(answer.status_code)}"
 
@@ -117,7 +117,7 @@ class WebhookSender:
             EVENT: str(json.loads(body)["event"]),
             DELIVERY: made.sop_instance_uid,
         }
-        with requests.Session() as session:
+        with _session(destination) as session:
             answer = _asked(session, "POST", destination.address, self._timeouts, headers, body)
         action = status_action(answer.status_code)
         return SendOutcome(made.sop_instance_uid, action, answer.status_code, _status_in_words(answer.status_code))
@@ -197,6 +197,11 @@ def _posted_all(post: _Post, destination: Destination, objects: Sequence[Evidenc
     return outcomes
 
 
+def _session(destination: Destination) -> requests.Session:
+    """Return a session that shows no credentials: the secret of a webhook never leaves this node."""
+    return open_session(replace(destination, secret_file=None))
+
+
 def _secret(destination: Destination) -> bytes:
     """Return the key to sign with; read every time, so that it can be renewed while the node runs."""
     if destination.secret_file is None:
@@ -221,17 +226,30 @@ def _asked(
     """Make one request, bounded in time and in what is read of the answer."""
     try:
         with session.request(
-            method, address, data=body or None, headers=headers, timeout=timeouts, allow_redirects=False, stream=True
+            method,
+            address,
+            data=body or None,
+            headers=headers,
+            timeout=timeouts,
+            allow_redirects=False,
+            stream=True,
+            verify=session.verify,  # else REQUESTS_CA_BUNDLE would go before a destination's own authority
         ) as answer:
             content = answer.raw.read(_LONGEST_ANSWER, decode_content=True)
             return _Answer(answer.status_code, content)
+    except requests.TooManyRedirects as error:  # raised for a first redirect too, though it is not followed
+        return _Answer(error.response.status_code if error.response is not None else HTTPStatus.FOUND, b"")
     except requests.ConnectTimeout as error:
         raise ReceiverUnavailable("no connection within the time-out") from error
     except requests.Timeout as error:
         raise ReceiverUnavailable("no answer within the time-out") from error
     except requests.exceptions.SSLError as error:
         raise ReceiverUnavailable("TLS failed: the certificate or the protocol was not accepted") from error
-    except Exception as error:  # requests and urllib3 have no common ancestor; their messages quote the address
+    except OSError as error:
+        if not isinstance(error, requests.RequestException):  # as requests says that there is no such file
+            raise CredentialsMissing("tls_ca_file cannot be read") from error
+        raise ReceiverUnavailable(f"no connection: {type(error).__name__}") from error
+    except Exception as error:  # of urllib3; their messages quote the address
         raise ReceiverUnavailable(f"no connection: {type(error).__name__}") from error
 
 
