@@ -99,7 +99,7 @@ def make_order() -> OrderMaker:
         slices = tuple(
             SliceFinding(
                 uid,
-                0.6 + 0.05 * index if index in chosen else 0.1,
+                min(0.95, 0.6 + 0.05 * index) if index in chosen else 0.1,
                 SUBTYPES if index in chosen else None,
                 index in chosen,
             )

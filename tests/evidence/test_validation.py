@@ -7,11 +7,12 @@ import subprocess
 from datetime import UTC, datetime
 
 import pytest
+from pydicom import config
 from pydicom.dataset import Dataset
 
 from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
-from triage_node.core.report import EarlierAnswer
+from triage_node.core.report import EVIDENCE_KINDS, EarlierAnswer
 
 pytestmark = pytest.mark.debian
 
@@ -37,13 +38,33 @@ def lossy(dataset: Dataset) -> None:
     dataset.LossyImageCompressionMethod = "ISO_10918_1"
 
 
-@pytest.mark.parametrize("source", [None, tilted, bare, in_a_trial, lossy])
+def of_a_private_class(dataset: Dataset) -> None:
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = "1.3.46.670589.5.0.1.1"
+
+
+def named_twice(dataset: Dataset) -> None:
+    with config.disable_value_validation():
+        dataset.PatientName = ["Doe^Jane", "Roe^Jane"]
+        dataset.PatientID = ["PID-1", "PID-2"]
+        dataset.AccessionNumber = ["", "ACC-2"]
+    dataset.PatientSex = ""
+
+
+def in_japanese(dataset: Dataset) -> None:
+    dataset.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    dataset.PatientName = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+
+
+@pytest.mark.parametrize(
+    "source", [None, tilted, bare, in_a_trial, lossy, of_a_private_class, named_twice, in_japanese]
+)
 @pytest.mark.parametrize("flagged", [True, False], ids=["flagged", "not_flagged"])
 def test_no_object_has_an_error(make_writer, make_order, make_series, validation_errors, source, flagged):
     volume = make_series(change=source)
-    first = make_writer().write(make_order(volume, flagged=flagged))
+    writer = make_writer(kinds=EVIDENCE_KINDS)
+    first = writer.write(make_order(volume, flagged=flagged))
     report = first[0].path
-    second = make_writer().write(
+    second = writer.write(
         make_order(volume, flagged=flagged, revision=2, predecessor=EarlierReport(report, EarlierAnswer(flagged)))
     )
     for each in [*first, *second]:
@@ -57,8 +78,13 @@ def test_report_of_a_series_not_read_has_no_error(make_writer, make_series, vali
 
     paths = make_series(change=localizer).paths
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    (report,) = make_writer().write_not_analysed(NotAnalysedOrder(paths, Refusal(reason, "detail"), 1, when))
-    assert validation_errors(report) == []
+    writer = make_writer(kinds=EVIDENCE_KINDS)
+    first = writer.write_not_analysed(NotAnalysedOrder(paths, Refusal(reason, "detail"), 1, when))
+    earlier = EarlierReport(first[0].path, EarlierAnswer(None))
+    second = writer.write_not_analysed(NotAnalysedOrder(paths, Refusal(reason), 2, when, earlier))
+    assert [each.kind for each in (*first, *second)] == ["SR", "PDF", "SR", "PDF"]
+    for each in (*first, *second):
+        assert validation_errors(each) == [], each.kind
 
 
 def test_dcmtk_reads_the_report(make_writer, make_order, make_series):

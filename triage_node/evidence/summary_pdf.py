@@ -74,7 +74,7 @@ def _identity(series: SourceSeries) -> list[tuple[str, str]]:
         "Accession number": str(known.AccessionNumber),
         "Study date": _date(str(known.StudyDate)),
     }
-    return [(label, value) for label, value in lines.items() if value]
+    return [(label, value) for label, value in lines.items() if value] or [("Patient", "(not named in the images)")]
 
 
 def _date(written: str) -> str:
