@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 RECURRENCES = ("gru", "lstm")
-SUBJECT_HEADS = ("pooled", "log_sum_exp", "averaged_log_sum_exp")
+SUBJECT_HEADS = ("pooled", "log_sum_exp", "cnn_log_sum_exp")
 
-_LOG_SUM_EXP_SHARPNESS = 2.0
+_LOG_SUM_EXP_SHARPNESS = 6.0
 """Between a mean (towards 0) and a maximum (large) over the slices."""
 
 
@@ -57,8 +57,8 @@ class SequenceModel(nn.Module):
         Share of features and states that are dropped in training.
     subject_head
         ``pooled``: linear on [maximum; attention mean] of the states. ``log_sum_exp``: smooth maximum of the slice
-        logits. ``averaged_log_sum_exp``: mean of that and of the smooth maximum of the CNN's own logits, for few
-        patients, on whose features an RNN over-fits.
+        logits. ``cnn_log_sum_exp``: smooth maximum of the CNN's own logits, for few patients, on whose features an RNN
+        over-fits; the RNN then reads slices alone.
     """
 
     def __init__(
@@ -111,9 +111,8 @@ class SequenceModel(nn.Module):
         slice_logits = (self.slice_head(states) + cnn_logits) * mask[..., None]
         subject_logits: Tensor
         if self.subject_head_name != "pooled":
-            smooth = _smooth_maximum(slice_logits, mask)
-            if self.subject_head_name == "averaged_log_sum_exp":
-                smooth = 0.5 * (smooth + _smooth_maximum(cnn_logits, mask))
+            of_cnn = self.subject_head_name == "cnn_log_sum_exp"
+            smooth = _smooth_maximum(cnn_logits if of_cnn else slice_logits, mask)
             subject_logits = smooth * self.subject_head.weight.T + self.subject_head.bias
         else:
             subject_logits = self.subject_head(self._pooled(states, mask))

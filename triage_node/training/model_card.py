@@ -34,15 +34,12 @@ one square around the cranium before the resampling to 256 x 256. Both stages sh
 
 _LIMITS = """## Limits
 
-- The patients come from one hospital and are few: every interval below is wide, and subtypes with fewer than ten
-  positive patients say next to
-  nothing.
+- The patients come from one hospital and are few: every interval is wide, and subtypes with fewer than ten positive
+  patients say next to nothing.
 - The images are 8-bit screen exports; the geometry (0.46 mm pixels, 5 mm slices) is assumed. Thin slices, other kernels
-  and tilted gantries were
-  seen in made-up heads only.
+  and tilted gantries were seen in made-up heads only.
 - Thresholds and calibration were chosen on the same out-of-fold predictions they are reported on. The line "threshold
-  chosen without the
-  fold" is the figure to expect on new patients.
+  chosen without the fold" is the figure to expect on new patients.
 - The shipped networks are trained on all patients; the figures are those of networks of the same recipe that did not
   see the patient."""
 
