@@ -12,6 +12,7 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from triage_node.core.reason import Reason, Refusal
@@ -296,3 +297,14 @@ def test_every_field_that_is_sent_is_documented(make_message):
         if str(segment[number])
     }
     assert sent <= documented
+
+
+def test_bytes_that_no_character_set_explains_do_not_stop_a_message(make_message, recwarn):
+    def garbled(dataset):
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset[0x00100010] = DataElement(0x00100010, "UN", b"D\xff\xfe^J\x1b$B\xe9")
+        dataset[0x00080050] = DataElement(0x00080050, "UN", b"ACC\xff-1 ")
+
+    message = read(oru_r01(make_message("HL7", garbled)))
+    assert str(message["OBR.18"]).startswith("ACC")
+    assert not [each for each in recwarn if "ACC" in str(each.message)]
