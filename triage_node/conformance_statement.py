@@ -26,6 +26,8 @@ SENT = {
     "1.2.840.10008.5.1.4.1.1.88.34": "report",
     "1.2.840.10008.5.1.4.1.1.7": "heatmaps",
     "1.2.840.10008.5.1.4.1.1.88.59": "key object selection",
+    "1.2.840.10008.5.1.4.1.1.11.1": "contours, where `evidence_kinds` names PR",
+    "1.2.840.10008.5.1.4.1.1.104.1": "summary, where `evidence_kinds` names PDF",
 }
 """SOP classes that this node makes and sends."""
 
@@ -79,7 +81,7 @@ def _lines() -> Iterator[str]:
     yield f"| Longest PDU received | {defaults['max_pdu_bytes'].default} bytes (setting `max_pdu_bytes`) |"
     yield "| Who may call | setting `peers`; without it loopback addresses only |"
     yield "| Character sets | every one of PS3.3 C.12.1.1.2 is read; made objects carry the source's own |"
-    yield "| Security | TLS with client certificates for the SCP (settings `tls_*`) |"
+    yield "| Security | TLS with client certificates as SCP (settings `tls_*`) and as SCU (`tls_ca_file` of a destination) |"
     yield ""
     yield "## Storage and Verification as SCP"
     yield ""
