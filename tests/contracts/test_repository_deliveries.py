@@ -161,3 +161,12 @@ def test_an_earlier_report_goes_out_before_the_one_that_supersedes_it(repository
     for delivery_id, outcome in site.outcomes(second):
         repository.save_outcome(delivery_id, outcome, site.at(25), next_attempt_at=None)
     assert site.state(series_id) == ("FORWARDED", 2)
+
+
+def test_a_large_delivery_is_leased_for_longer(repository: StudyRepository, site: Any) -> None:
+    series_id = site.classified()
+    repository.save_evidence(series_id, 1, site.evidence(1, heatmaps=109), [site.pacs], site.at(13))
+    arguments = (site.study()["study_id"], site.pacs.name)
+    assert repository.claim_deliveries(*arguments, now=site.at(14), lease_s=60)
+    assert repository.destinations_due(site.at(14 + 60 + 199)) == []
+    assert repository.destinations_due(site.at(14 + 60 + 200)) == [arguments]
