@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from fakes.site import STUDY, Site
 from fakes.slices import head
 from sqlalchemy import Engine
 
+from triage_node import wiring
 from triage_node.core.finding import Finding
 from triage_node.core.ports import SeriesVolume
 from triage_node.core.shadow import summary
 from triage_node.pipeline.shadow import ShadowPath
 from triage_node.pipeline.steps import ReadingPath
+from triage_node.settings import Settings
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.shadow import SqlShadowLog
 
@@ -105,6 +108,11 @@ def test_a_database_that_does_not_answer_the_shadow_touches_no_study(site: Site,
     shadow = ShadowPath(candidate, Broken(), site.repository, site.clock)
     ReadingPath(site.path, site.reader, site.cascade, site.writer, shadow).read(*site.closed())
     assert site.ended() == ("EVIDENCED", None)
+
+
+def test_a_shadow_that_cannot_be_loaded_leaves_the_node_reading_without_it(site: Site, tmp_path: Path) -> None:
+    assert wiring.shadow_path(Settings(data_dir=tmp_path, shadow_release="nowhere"), site.path) is None
+    assert wiring.shadow_path(Settings(data_dir=tmp_path), site.path) is None
 
 
 def test_shadow_is_left_out_while_another_series_waits(

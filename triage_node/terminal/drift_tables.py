@@ -64,12 +64,14 @@ def alarm_lines(standing: Sequence[ScannerDrift]) -> Iterator[Text]:
 
 def charts_table(standing: Sequence[ScannerDrift]) -> Table:
     """Lay out how far each chart has gone towards its alarm; a scanner without charts is still learned."""
-    table = Table(title="Charts: usual, now, and the share of the way to an alarm", header_style="bold", box=None)
-    for name in ("Scanner", "Release", *(each.value.replace("_", " ").capitalize() for each in Measure)):
+    of_release = f" of {standing[0].model_name}, {standing[0].operating_point}" if standing else ""
+    title = f"Charts{of_release}: usual, now, and the share of the way to an alarm"
+    table = Table(title=title, header_style="bold", box=None, padding=(0, 1, 0, 0))
+    for name in ("Scanner", *(each.value.replace("_", " ").capitalize() for each in Measure)):
         table.add_column(name, overflow="fold")
     for drift in standing:
         cells = [_chart_text(drift, measure) for measure in Measure]
-        table.add_row(Text(str(drift.scanner)), Text(f"{drift.model_name}, {drift.operating_point}"), *cells)
+        table.add_row(Text(str(drift.scanner)), *cells)
     return table
 
 
@@ -77,7 +79,7 @@ def _chart_text(drift: ScannerDrift, measure: Measure) -> Text:
     charts = [each for each in drift.charts if each.measure is measure]
     if not charts:
         learned = drift.offered if measure is Measure.REFUSAL_RATE else drift.read
-        return Text(f"learning, {learned} series so far", style="dim")
+        return Text(f"learning, {learned} series", style="dim")
     worst = max(charts, key=lambda each: each.value / each.interval)
     shown = "{:.2f}" if measure is Measure.MEAN_SCORE else "{:.1%}"
     recent = "-" if math.isnan(worst.recent) else shown.format(worst.recent)
@@ -87,9 +89,11 @@ def _chart_text(drift: ScannerDrift, measure: Measure) -> Text:
 
 
 def days_table(days: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay out the counts by day, scanner and release."""
-    table = Table(title="By day (UTC), scanner and release", header_style="bold", box=None, padding=(0, 1, 0, 0))
-    for name in ("Day", "Scanner", "Release", "Read", "Flagged", "Mean", "Scores 0 to 1", "Refused"):
+    """Lay out the counts by day and scanner, and by release where there are several."""
+    releases = {row["release"] for row in days if row["release"]}
+    several = ("Release",) if len(releases) > 1 else ()
+    table = Table(title="By day (UTC)", header_style="bold", box=None, padding=(0, 1, 0, 0))
+    for name in ("Day", "Scanner", *several, "Read", "Flagged", "Mean", "Scores 0 to 1", "Refused"):
         table.add_column(name, overflow="fold", no_wrap=name in ("Day", "Scores 0 to 1"))
     for row in days:
         scanner = "/".join(each for each in (row["calling_ae_title"], row["station_name"]) if each) or "unknown"
@@ -97,7 +101,8 @@ def days_table(days: Sequence[Mapping[str, Any]]) -> Table:
         mean = "" if row["mean_score"] is None else f"{row['mean_score']:.2f}"
         refused = ", ".join(f"{count} {reason}" for reason, count in row["refused"].items())
         read = str(row["read"]) if row["read"] else ""
-        cells = (row["day"], scanner, row["release"] or "", read, flagged, mean, _bars(row["histogram"]), refused)
+        release = (row["release"] or "",) if several else ()
+        cells = (row["day"], scanner, *release, read, flagged, mean, _bars(row["histogram"]), refused)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
