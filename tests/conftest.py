@@ -21,7 +21,6 @@ from triage_node.worklist import migrate
 from triage_node.worklist.engine import make_engine
 from triage_node.worklist.repository import SqlStudyRepository
 
-
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("bench side", deadline=None)
 

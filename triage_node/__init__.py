@@ -17,5 +17,6 @@ A study travels from left to right; each package is a station, and the stations 
 - ``training``: data sets, training, honest evaluation
 - ``web``: health page and metrics
 - ``worklist``: the results database
-- ``cli``, ``terminal``, ``demo``, ``self_check``, ``supervisor``, ``wiring``, ``settings``, ``logs``: the command and what it stands on
+- ``cli``, ``terminal``, ``demo``, ``bench``, ``self_check``, ``conformance_statement``: the command and what it shows
+- ``supervisor``, ``wiring``, ``settings``, ``logs``: what the processes stand on
 """

@@ -50,8 +50,9 @@ def _disk(settings: Settings) -> Iterator[Check]:
 def _database(settings: Settings) -> Iterator[Check]:
     from triage_node.worklist.migrate import current
 
-    found = current(settings.database)
     kind = settings.database.split(":", 1)[0]
+    not_made = settings.database_url is None and not settings.sqlite_file.exists()
+    found = None if not_made else current(settings.database)
     if found is None:
         yield _line("warning", "database", f"{kind}: no schema yet; `triage-node migrate` or `up` makes it")
     else:

@@ -231,7 +231,12 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL that is in force."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'triage_node.sqlite3').resolve()}"
+        return self.database_url or f"sqlite:///{self.sqlite_file}"
+
+    @property
+    def sqlite_file(self) -> Path:
+        """Where the SQLite database lies when no other database is set."""
+        return (self.data_dir / "triage_node.sqlite3").resolve()
 
     @property
     def spool_dir(self) -> Path:

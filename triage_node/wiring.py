@@ -297,7 +297,7 @@ def results(settings: Settings) -> SqlStudyRepository:
     ConfigurationRejected
         There is no SQLite file yet: the data folder is probably another one.
     """
-    if settings.database_url is None and not (settings.data_dir / "triage_node.sqlite3").exists():
+    if settings.database_url is None and not settings.sqlite_file.exists():
         raise ConfigurationRejected(
             f"there is no results database in {settings.data_dir.resolve()}; give the node's --data-dir or --database-url"
         )
