@@ -184,12 +184,17 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
 
 
 def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
-    """A network of random weights, or what the pre-training left with new sequence models."""
+    """A network of random weights, or what an earlier job left, with new sequence models."""
     configuration = setting.configuration
     seeded_generator(torch.device("cpu"), seed)
     network = CascadeNetwork(configuration.architecture)
-    if configuration.pretraining and not job.pretraining:
-        pretrained = load_file(setting.folder(PRETRAINING) / MEMBER_NAME)
+    source = None
+    if configuration.continued and job.member > 0:
+        source = TrainingJob(0, job.fold)
+    elif configuration.pretraining and not job.pretraining:
+        source = PRETRAINING
+    if source is not None:
+        pretrained = load_file(setting.folder(source) / MEMBER_NAME)
         network.encoder.load_state_dict(
             {name.removeprefix("encoder."): value for name, value in pretrained.items() if name.startswith("encoder.")}
         )
