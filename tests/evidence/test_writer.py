@@ -190,3 +190,15 @@ def test_message_of_a_later_revision_names_the_report_that_it_supersedes(with_me
     document = json.loads(written[-1].path.read_bytes())
     assert (document["revision"], document["supersedes_report"]) == (2, first.sop_instance_uid)
     assert "The answer has changed" in document["impression"]
+
+
+def test_all_slices_are_drawn_where_the_order_has_them_and_say_which_are_flagged(make_writer, make_order, make_series):
+    order = make_order(make_series())
+    everywhere = dict.fromkeys(range(5), order.heatmaps[2])
+    written = make_writer(kinds=("SC", "PR")).write(replace(order, heatmaps=everywhere))
+    assert kinds(written) == [*["SC"] * 5, "PR"]
+    headlines = [dcmread(each.path).ImageComments.partition(" 0.")[0] for each in written[:5]]
+    assert headlines == ["Not flagged, probability", *["Suspected hemorrhage"] * 3, "Not flagged, probability"]
+    assert len(dcmread(written[5].path).GraphicAnnotationSequence) == 3
+    unflagged = make_order(make_series(), flagged=False)
+    assert make_writer(kinds=("SC", "KO", "PR")).write(replace(unflagged, heatmaps=everywhere)) == []

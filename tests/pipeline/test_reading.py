@@ -181,3 +181,14 @@ def test_priority_never_falls(site: Site) -> None:
 def test_empty_node_has_nothing_to_do(site: Site, step: Callable[[Site], object]) -> None:
     step(site)
     assert site.bell == RecordingBell()
+
+
+def test_heatmaps_of_all_slices_are_ordered_by_setting_and_none_of_a_study_that_is_not_flagged(site: Site) -> None:
+    site.rules = {"heatmaps": "all"}
+    site.cascade.ich_probability = 0.1
+    site.reading.read(*site.closed())
+    assert site.writer.orders[-1].heatmaps == {}
+    site.cascade.ich_probability = 0.9
+    site.clock.advance(10)
+    site.reading.read(*site.repository.reprocess(STUDY, site.clock.now())[0])
+    assert list(site.writer.orders[-1].heatmaps) == list(range(HEAD_SLICES))
