@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fakes.site import Site
 from fakes.slices import head
 
@@ -38,6 +39,28 @@ def test_second_best_is_read_when_the_best_cannot_be_decoded(site: Site) -> None
     assert site.ended(1) == ("CLOSED", None)
     assert site.bell.reads[-1] == (site.series(1)["series_id"], 1)
     site.reading.read(*site.bell.reads[-1])
+    assert site.state() == "EVIDENCED"
+
+
+def test_second_best_is_not_forgotten_when_the_worker_dies_while_it_declines_the_best(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _two_series(site)
+    site.reader.refusals["1.2.3.2"] = Refusal(Reason.UNDECODABLE, "JPEG")
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(type(site.path.repository), "decline", killed)
+        with pytest.raises(SystemExit):
+            site.reading.read(site.series(2)["series_id"], 1)
+    site.clock.advance(1000)
+    for _ in range(2):
+        site.path.ring_due()
+        for bell in list(dict.fromkeys(site.bell.reads)):
+            site.reading.read(*bell)
+    assert site.ended(2) == ("NOT_ANALYSED", "UNDECODABLE")
     assert site.state() == "EVIDENCED"
 
 

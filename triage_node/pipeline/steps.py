@@ -118,10 +118,15 @@ class StudyPath:
             return True
         return self._quiet(series) or looks_complete(headers, self.rules.limits)
 
-    def choose(self, study_id: int) -> None:
-        """Decline what cannot be read, then have the best of the rest read (all of them, by setting)."""
+    def choose(self, study_id: int, *, without: int | None = None) -> None:
+        """Decline what cannot be read, then have the best of the rest read (all of them, by setting).
+
+        ``without`` is the series whose pixels have just turned out unreadable.
+        """
         eligible: list[Candidate] = []
         for candidate in self.repository.candidates(study_id):
+            if candidate.series_id == without:
+                continue
             if candidate.state is State.CLOSED:
                 refusal = eligibility(candidate.headers, self.rules.limits)
                 if refusal is not None:
@@ -240,9 +245,10 @@ class ReadingPath:
         repository, clock, rules = self.path.repository, self.path.clock, self.path.rules
         volume = self.reader.read(ordered(record.instances))
         if isinstance(volume, Refusal):
+            # The next best first: were we killed in between, this series would be read and refused again, and none forgotten.
+            self.path.choose(record.study_id, without=record.series_id)
             repository.decline(record.series_id, revision, volume, clock.now())
             log.info("series_declined", series_id=record.series_id, reason=volume.reason.value, detail=volume.detail)
-            self.path.choose(record.study_id)
             return
         reading = self.classifier.read(volume)
         classified_at = clock.now()
