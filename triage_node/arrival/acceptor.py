@@ -110,8 +110,8 @@ def abandon_unrequested(event: Event) -> None:
     association = event.assoc
     if association.requestor.primitive is None and association.dul.to_user_queue.empty():
         _log.debug("connection_closed_unrequested", address=str(association.requestor.address))
-        # what the waiting thread gets when the time is over
-        association.dul.to_user_queue.put(None)  # type: ignore[arg-type]
+        to_user_queue: Any = association.dul.to_user_queue
+        to_user_queue.put(None)  # what the waiting thread gets when the time is over
 
 
 class ConnectionHandler(RequestHandler):
