@@ -139,9 +139,9 @@ def out_of_fold_predictions(name: str, found: OutOfFold, fitted: Mapping[str, Ca
 
 
 def balanced_threshold(labels: FloatArray, scores: FloatArray) -> float:
-    """The threshold with the highest sum of sensitivity and specificity, halfway to the next lower score.
+    """The threshold whose worse figure, of sensitivity and specificity, is highest, halfway to the next lower score.
 
-    Of several the one whose two figures are closest: neither may be paid for with the other.
+    Neither may be paid for with the other, as the sum of both allows; of equals the one with the higher sum.
     """
     positive, negative = scores[labels == 1], scores[labels == 0]
     best: tuple[float, float] = (-1.0, 0.0)
@@ -150,7 +150,7 @@ def balanced_threshold(labels: FloatArray, scores: FloatArray) -> float:
     for lower, upper in pairwise(levels):
         threshold = float((lower + upper) / 2)
         sensitivity, specificity = float((positive >= threshold).mean()), float((negative < threshold).mean())
-        standing = (round(sensitivity + specificity, 9), -abs(sensitivity - specificity))
+        standing = (round(min(sensitivity, specificity), 9), round(sensitivity + specificity, 9))
         if standing > best:
             best, chosen = standing, threshold
     return chosen
