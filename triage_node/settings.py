@@ -47,6 +47,9 @@ class Settings(BaseSettings):
 
     # the DICOM side
     ae_title: str = Field("TRIAGE", description="Our AE title, called and calling.")
+    further_ae_titles: NameList = Field(
+        (), description="AE titles that senders may call beside ours, for the rules of destinations (called_ae_titles)."
+    )
     dicom_host: str = Field("0.0.0.0", description="Address the Storage SCP listens on.")  # noqa: S104
     dicom_port: Port = Field(11112, description="Port of the Storage SCP; 0 takes a free one.")
     scp_processes: int = Field(
@@ -149,7 +152,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines.")
 
-    @field_validator("peers", "pacs", "evidence_kinds", "commitment_peers", mode="before")
+    @field_validator("peers", "further_ae_titles", "pacs", "evidence_kinds", "commitment_peers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

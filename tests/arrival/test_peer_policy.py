@@ -46,6 +46,13 @@ def test_a_peer_that_calls_another_node_is_told_so() -> None:
     assert policy.rejection("CT1", "OTHER", "127.0.0.1") is CALLED_AE_TITLE_NOT_RECOGNIZED
 
 
+def test_further_titles_may_be_called_and_no_others() -> None:
+    policy = PeerPolicy.parse([], "TRIAGE", ["TRIAGE_ER"])
+    assert policy.rejection("CT1", "TRIAGE", "127.0.0.1") is None
+    assert policy.rejection("CT1", "TRIAGE_ER", "127.0.0.1") is None
+    assert policy.rejection("CT1", "ANOTHER", "127.0.0.1") is CALLED_AE_TITLE_NOT_RECOGNIZED
+
+
 @pytest.mark.parametrize("text", ["CT1@", "CT1@10.1.0.0/99", "CT1@scanner.local", "@10.0.0.1", "", "A" * 17])
 def test_a_peer_that_cannot_be_read_is_a_wrong_setting(text: str) -> None:
     with pytest.raises(ConfigurationRejected):

@@ -82,10 +82,13 @@ class PeerPolicy:
 
     peers: tuple[AllowedPeer, ...] = LOOPBACK
     called_ae_title: str | None = None
+    further_ae_titles: frozenset[str] = frozenset()
 
     @classmethod
-    def parse(cls, peers: Sequence[str], called_ae_title: str | None) -> PeerPolicy:
-        """Read the configured peers; none means loopback only.
+    def parse(
+        cls, peers: Sequence[str], called_ae_title: str | None, further_ae_titles: Sequence[str] = ()
+    ) -> PeerPolicy:
+        """Read the configured peers; none means loopback only. ``further_ae_titles`` may be called as well.
 
         Raises
         ------
@@ -99,7 +102,8 @@ class PeerPolicy:
         >>> PeerPolicy.parse([], "TRIAGE").rejection("CT1", "TRIAGE", "10.0.0.7").detail
         'calling AE title not recognized'
         """
-        return cls(tuple(AllowedPeer.parse(text) for text in peers) or LOOPBACK, called_ae_title)
+        allowed = tuple(AllowedPeer.parse(text) for text in peers) or LOOPBACK
+        return cls(allowed, called_ae_title, frozenset(checked_ae_title(title) for title in further_ae_titles))
 
     def rejection(self, calling_ae_title: str, called_ae_title: str, address: str) -> Rejection | None:
         """Return why this association is refused, or None.
@@ -112,6 +116,6 @@ class PeerPolicy:
             where = where.ipv4_mapped  # an IPv4 peer on a socket that listens on both
         if not any(peer.allows(calling_ae_title, where) for peer in self.peers):
             return CALLING_AE_TITLE_NOT_RECOGNIZED
-        if self.called_ae_title not in (None, called_ae_title):
+        if self.called_ae_title not in (None, called_ae_title) and called_ae_title not in self.further_ae_titles:
             return CALLED_AE_TITLE_NOT_RECOGNIZED
         return None
