@@ -42,7 +42,18 @@ class Scanner:
         return self.send_files(written(series, self.folder / f"{self.ae_title}_{self._sent:03}"))
 
     def send_files(self, paths: Sequence[Path]) -> list[int | None]:
-        """Send files as they are over one association; return the statuses."""
+        """Send files as they are over one association; return the statuses.
+
+        What got no answer is sent again once, as scanners do: on a busy machine pynetdicom may take an answer off its
+        queue in the wrong thread (its reactor's pause is not waited for) and never see it.
+        """
+        statuses = self._statuses(paths)
+        unanswered = [index for index, status in enumerate(statuses) if status is None]
+        for index, status in zip(unanswered, self._statuses([paths[index] for index in unanswered]), strict=True):
+            statuses[index] = status
+        return statuses
+
+    def _statuses(self, paths: Sequence[Path]) -> list[int | None]:
         return [outcome.status_code for outcome in StorageScu(self.ae_title).send_files(self.node, paths)]
 
     def echo(self) -> None:
