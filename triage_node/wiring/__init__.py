@@ -1,0 +1,46 @@
+"""The composition root: which part goes with which, one function per process, each importing only what it runs.
+
+In: settings. Out: running processes. The only package that knows every station.
+"""
+
+from triage_node.wiring.celery_processes import broker_url, run_beat, run_courier, run_worker
+from triage_node.wiring.database import drift_watch, migrate, repository, results, shadow_log
+from triage_node.wiring.forwarding import commitment_scu, senders, storage_commitment, storage_scu
+from triage_node.wiring.installation import SystemClock, migrations_folder, version, weights_folder
+from triage_node.wiring.path import heart, limits, path_rules, read_folder, study_path
+from triage_node.wiring.reading import cascade, evidence_writer, shadow_cascade, shadow_path, volume_reader
+from triage_node.wiring.scp_process import GRACE_S, run_scp
+from triage_node.wiring.web_process import run_web
+
+__all__ = [
+    "GRACE_S",
+    "SystemClock",
+    "broker_url",
+    "cascade",
+    "commitment_scu",
+    "drift_watch",
+    "evidence_writer",
+    "heart",
+    "limits",
+    "migrate",
+    "migrations_folder",
+    "path_rules",
+    "read_folder",
+    "repository",
+    "results",
+    "run_beat",
+    "run_courier",
+    "run_scp",
+    "run_web",
+    "run_worker",
+    "senders",
+    "shadow_cascade",
+    "shadow_log",
+    "shadow_path",
+    "storage_commitment",
+    "storage_scu",
+    "study_path",
+    "version",
+    "volume_reader",
+    "weights_folder",
+]

@@ -1,0 +1,33 @@
+"""What came with the installation: its version, its migrations, its weights; and the machine's clock."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+from datetime import UTC, datetime
+from pathlib import Path
+
+from triage_node.settings import Settings
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC."""
+        return datetime.now(UTC)
+
+
+def version() -> str:
+    """Return the version of the installed node."""
+    return importlib.metadata.version("triage-node")
+
+
+def migrations_folder() -> Path:
+    """Return the folder of the Alembic scripts that came with the node."""
+    return Path(str(importlib.resources.files("triage_node.migrations")))
+
+
+def weights_folder(settings: Settings) -> Path:
+    """Return the folder of the releases: the one set, else the one that came with the node."""
+    return settings.weights_dir or Path(str(importlib.resources.files("triage_node.model_weights")))
