@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.datasets import open_dataset, subject_digest
 from triage_node.training.predictions import COLUMNS, read_predictions
 from triage_node.training.release_reading import read_dataset, trained_on
+from triage_node.training.sources import described_sources
 
 app = typer.Typer()
 evaluate_commands.register(app)
@@ -133,8 +135,8 @@ def write_random_release(home: Path, training: dict[str, object]) -> Path:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    digests = [subject_digest("ct-ich", "CTICH-002")]
-    training = {"sources": {"ct-ich": {"subject_digests": digests}}}
+    digests = [subject_digest("ct-ich", "CTICH-002", "salt")]
+    training = {"sources": {"ct-ich": {"subject_digests": digests, "subject_digest_salt": "salt"}}}
     return write_random_release(tmp_path_factory.mktemp("weights"), training)
 
 
@@ -149,7 +151,8 @@ def test_an_operator_who_insists_is_warned(data: Path, release: Path, tmp_path: 
     result = run(*arguments, "--regions", str(data), "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.exception
     printed = json.loads(result.stdout)
-    assert "must not be reported" in printed["warnings"][0]
+    assert "must not be reported" in printed["seen_in_training"][0]
+    assert "Not figures of unseen patients" in (tmp_path / "out/evaluation.html").read_text()
     assert (printed["subjects"], printed["slices"], printed["heatmaps"]["slices"]) == (2, 8, 1)
     kept = read_predictions(tmp_path / "out/predictions_random.csv")
     assert kept.subjects == ("CTICH-001", "CTICH-002")
@@ -174,3 +177,19 @@ def test_a_manifest_that_names_the_source_alone_cannot_clear_a_patient() -> None
     assert found.source_named_without_subjects
     assert not trained_on({"sources": {"cq500": {}}}, "ct-ich", ["CTICH-001"]).source_named_without_subjects
     assert not trained_on({}, "ct-ich", ["CTICH-001"]).subjects
+
+
+def test_a_manifest_keeps_digests_of_the_patients_and_no_names(data: Path) -> None:
+    dataset = open_dataset(f"ct-ich:{data}")
+    described = described_sources([dataset])
+    assert "CTICH" not in json.dumps(described)
+    assert trained_on({"sources": described}, "ct-ich", ["CTICH-001", "CTICH-009"]).subjects == ("CTICH-001",)
+    again = described_sources([dataset])
+    assert not set(described["ct-ich"]["subject_digests"]) & set(again["ct-ich"]["subject_digests"])
+
+
+def test_two_data_sets_of_one_source_are_described_together(data: Path) -> None:
+    dataset = open_dataset(f"ct-ich:{data}")
+    other = replace(dataset, scans=tuple(replace(each, subject=f"other-{each.subject}") for each in dataset.scans))
+    described = described_sources([dataset, other])["ct-ich"]
+    assert (described["scans"], len(described["subject_digests"])) == (4, 4)

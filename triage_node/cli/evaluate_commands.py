@@ -64,7 +64,10 @@ def evaluate(
         str, typer.Option(help="With --data: whose thresholds are used where none is given.")
     ] = "balanced",
     even_if_trained_on: Annotated[
-        bool, typer.Option("--even-if-trained-on", help="With --data: warn, not refuse, of patients trained on.")
+        bool,
+        typer.Option(
+            "--even-if-trained-on", help="With --data: do not refuse patients trained on, but mark the report so."
+        ),
     ] = False,
     regions: Annotated[
         Path | None,
@@ -102,6 +105,7 @@ class _Read:
     shadow: Predictions | None
     thresholds: Thresholds
     warnings: Sequence[str] = ()
+    seen_in_training: Sequence[str] = ()
     heatmaps: HeatmapEvaluation | None = None
 
 
@@ -160,11 +164,12 @@ def _read_with_releases(
     home = wiring.weights_folder(options.load(config))
     dataset = open_dataset(data)
     warnings = [f"left out: {each.series}, {each.reason}" for each in dataset.excluded[:20]]
-    cascades = []
+    cascades: list[Cascade] = []
+    seen: list[str] = []
     for name in releases:
         folder = active_release_folder(home) if name is None else Path(name) if Path(name).is_dir() else home / name
         cascades.append(Cascade.load(folder, operating_point=operating_point))
-        warnings += refuse_trained_on(cascades[-1].release, dataset, allow=even_if_trained_on)
+        seen += refuse_trained_on(cascades[-1].release, dataset, allow=even_if_trained_on)
     out.mkdir(parents=True, exist_ok=True)
     found: list[Predictions] = []
     for cascade in cascades:
@@ -177,6 +182,7 @@ def _read_with_releases(
         shadow=found[1] if len(found) > 1 else None,
         thresholds=thresholds_of(cascades[0].operating_point),
         warnings=warnings,
+        seen_in_training=seen,
         heatmaps=_scored_heatmaps(cascades[0], dataset.scans, regions) if regions else None,
     )
 
@@ -214,6 +220,7 @@ def _judge_and_show(
         thresholds=thresholds,
         with_slices=slices,
         warnings=found.warnings,
+        seen_in_training=found.seen_in_training,
         heatmaps=found.heatmaps,
     )
     html, _ = write_report(judged, out)

@@ -108,6 +108,8 @@ class Evaluation:
         One for each of ``predictions``; the first is the one that readers and the shadow are compared with.
     warnings
         What a reader of the report must know first.
+    seen_in_training
+        Why these subjects are not unseen, said in large letters; empty where nothing is known against them.
     heatmaps
         The first model's, where regions were drawn.
     """
@@ -118,6 +120,7 @@ class Evaluation:
     readers: ReaderStudy | None
     comparison: ReleaseComparison | None
     warnings: tuple[str, ...] = ()
+    seen_in_training: tuple[str, ...] = ()
     heatmaps: HeatmapEvaluation | None = None
 
 
@@ -129,6 +132,7 @@ def evaluate(
     thresholds: Thresholds | None = None,
     with_slices: bool = False,
     warnings: Sequence[str] = (),
+    seen_in_training: Sequence[str] = (),
     heatmaps: HeatmapEvaluation | None = None,
 ) -> Evaluation:
     """Judge one or more models on the same subjects.
@@ -145,7 +149,7 @@ def evaluate(
         The paper's where None.
     with_slices
         Whether to judge slices too; every one of ``predictions`` that has them is.
-    warnings
+    warnings, seen_in_training
         Put at the head of the report.
     heatmaps
         Shown as they are.
@@ -168,6 +172,7 @@ def evaluate(
         readers=reader_study(first, readings, called_by(first, thresholds)) if readings else None,
         comparison=_comparison(first, shadow, thresholds) if shadow else None,
         warnings=tuple(warnings),
+        seen_in_training=tuple(seen_in_training),
         heatmaps=heatmaps,
     )
 

@@ -23,6 +23,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "bleeding_subjects": int((first.labels[:, 0] == 1).sum()),
         "slices": 0 if first.slices is None else len(first.slices.slice_ids),
         "warnings": list(evaluation.warnings),
+        "seen_in_training": list(evaluation.seen_in_training),
         "thresholds": _plain(evaluation.thresholds),
         "models": [_plain(each) for each in evaluation.models],
         "readers": _plain(evaluation.readers),

@@ -26,6 +26,7 @@ HEADINGS = {
     "auc": "AUC",
 }
 TARGET_NAMES = {"any": "Any hemorrhage", **SUBTYPE_NAMES}
+NOT_UNSEEN = "NOT FIGURES OF UNSEEN PATIENTS"
 READER_AUC_NOTE = "* a reader has no curve: (sensitivity + specificity) / 2"
 
 
@@ -42,6 +43,8 @@ def figure_text(estimate: Estimate, mark: str = "") -> Text:
 
 def evaluation_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
     """Lay out what a terminal shows: warnings, Table 3, where judged slices, shadow and heatmaps, and the verdict."""
+    for reason in evaluation.seen_in_training:
+        yield Text(f"{NOT_UNSEEN}: {reason}", style="bold white on red")
     for warning in evaluation.warnings:
         yield Text(f"Warning: {warning}", style="bold yellow")
     yield table_3(evaluation)

@@ -23,7 +23,7 @@ from triage_node.training.estimates import Estimate
 from triage_node.training.held_out import PARTS, ScanLogits, held_out_logits
 from triage_node.training.job import JobSetting, TrainingJob
 from triage_node.training.metrics import Confusion
-from triage_node.training.predictions import Predictions, SlicePredictions
+from triage_node.training.predictions import Predictions, SlicePredictions, subject_names
 from triage_node.training.slice_bank import SliceBank
 
 FloatArray = npt.NDArray[np.float64]
@@ -130,7 +130,9 @@ def out_of_fold_predictions(name: str, found: OutOfFold, fitted: Mapping[str, Ca
     )
     return Predictions(
         name=name,
-        subjects=tuple(found.bank.subjects[scan] for scan in found.scans),
+        subjects=subject_names(
+            [found.bank.subjects[scan] for scan in found.scans], [found.bank.scans[scan] for scan in found.scans]
+        ),
         folds=tuple(str(fold) for fold in found.folds),
         scores=subject_scores,
         labels=subject_labels,

@@ -4,16 +4,17 @@ One CSV row for each subject and, where wanted, one for each slice::
 
     subject,slice,fold,any,CPH,IVH,SDH,EDH,SAH,label_any,label_CPH,label_IVH,label_SDH,label_EDH,label_SAH
 
-``slice`` is empty in a subject's own row; of several scans of a patient each is a subject, PATIENT/SERIES. Slice rows
-follow from inferior to superior. Scores lie in 0 to 1; a subtype's is empty where stage two did not run. Labels are 0 or
-1, empty where unknown. ``fold`` names the fold that was held out, empty where the model never saw any of these subjects.
-Scores must be of subjects the model was not trained on: nothing here can tell.
+``slice`` is empty in a subject's own row. A patient is a subject; of several scans of one patient each is, written
+PATIENT/SERIES. Slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is empty where stage two
+did not run. Labels are 0 or 1, empty where unknown. ``fold`` names the fold that was held out, empty where the model
+never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can tell.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,19 @@ class Predictions:
         shape = (len(self.subjects), len(TARGETS))
         if self.scores.shape != shape or self.labels.shape != shape or len(self.folds) != len(self.subjects):
             raise ValueError(f"scores and labels are {shape}, not {self.scores.shape} and {self.labels.shape}")
+
+
+def subject_names(patients: Sequence[str], series: Sequence[str]) -> tuple[str, ...]:
+    """Name scans as subjects: the patient, or PATIENT/SERIES where the patient has several.
+
+    Examples
+    --------
+    >>> subject_names(["A", "B", "A"], ["1", "2", "3"])
+    ('A/1', 'B', 'A/3')
+    """
+    scans_of = Counter(patients)
+    named = zip(patients, series, strict=True)
+    return tuple(patient if scans_of[patient] == 1 else f"{patient}/{each}" for patient, each in named)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from triage_node.training.datasets.labelled_dataset import LabelledDataset, subj
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected, LabelledScan
 from triage_node.training.evaluate import Thresholds
 from triage_node.training.heatmap_scores import MaskedSlice
-from triage_node.training.predictions import Predictions, SlicePredictions
+from triage_node.training.predictions import Predictions, SlicePredictions, subject_names
 from triage_node.training.region_masks import RegionMask
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def trained_on(training: Mapping[str, Any], source: str, subjects: Sequence[str]
     Parameters
     ----------
     training
-        ``sources`` maps names to descriptions, whose ``subject_digests`` name the patients.
+        ``sources`` maps names to descriptions, whose ``subject_digests``, made with ``subject_digest_salt``, name the
+        patients.
     source
         Name of the data set.
     subjects
@@ -63,7 +64,8 @@ def trained_on(training: Mapping[str, Any], source: str, subjects: Sequence[str]
     digests = described[source].get("subject_digests") if isinstance(described, Mapping) else None
     if digests is None:
         return TrainedOn((), True)
-    return TrainedOn(tuple(each for each in subjects if subject_digest(source, each) in set(digests)), False)
+    known, salt = set(digests), str(described[source].get("subject_digest_salt", ""))
+    return TrainedOn(tuple(each for each in subjects if subject_digest(source, each, salt) in known), False)
 
 
 def refuse_trained_on(release: Release, dataset: LabelledDataset, *, allow: bool) -> list[str]:
@@ -71,7 +73,7 @@ def refuse_trained_on(release: Release, dataset: LabelledDataset, *, allow: bool
 
     Returns
     -------
-    Warnings for the report.
+    What the report says in large letters; nothing where no patient was trained on.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def refuse_trained_on(release: Release, dataset: LabelledDataset, *, allow: bool
         return []
     said = f"{release.name} was trained on {len(found.subjects)} of these {len(subjects)} patients"
     if not allow:
-        problem = f"{said} (for example {found.subjects[0]})"
+        problem = f"{said} (for example {', '.join(found.subjects[:3])})"
         remedy = "Evaluate its out-of-fold predictions or other patients, or insist with --even-if-trained-on"
         raise DatasetRejected(release.folder / MANIFEST_NAME, problem, remedy)
     return [f"{said}: these figures are not of unseen patients and must not be reported as such."]
@@ -112,10 +114,9 @@ def read_dataset(cascade: Cascade, scans: Iterable[LabelledScan], name: str) -> 
     """
     rows = [(scan, *_scores(cascade, scan)) for scan in scans]
     read = [scan for scan, _, _ in rows]
-    several = len({scan.subject for scan in read}) < len(read)
     return Predictions(
         name=name,
-        subjects=tuple(f"{scan.subject}/{scan.series}" if several else scan.subject for scan in read),
+        subjects=subject_names([scan.subject for scan in read], [scan.series for scan in read]),
         folds=("",) * len(read),
         scores=np.stack([subject for _, subject, _ in rows]),
         labels=np.stack([scan.labels for scan in read]).astype(np.float64),

@@ -1,10 +1,11 @@
 """Whose data a release was trained on: the lines that a manifest and a model card owe to the data's owners.
 
-In: data sets as they were opened. Out: per source its scans, licence and citation.
+In: data sets as they were opened. Out: per source its scans, licence, citation and who was trained on, as digests.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,18 +28,28 @@ _KNOWN: Mapping[str, tuple[str, str, bool]] = {
 
 
 def described_sources(datasets: Sequence[LabelledDataset]) -> dict[str, dict[str, Any]]:
-    """Describe each data set: how many scans were used and left out, its licence and citation.
+    """Describe each source: how many scans were used and left out, its licence, citation and patients.
 
     ``may_be_shipped`` is false where the licence forbids weights that go with this project; they stay the user's own.
+    ``subject_digests`` let an evaluation refuse the patients that were trained on; no identifier is kept.
     """
-    described = {}
+    described: dict[str, dict[str, Any]] = {}
     for dataset in datasets:
         licence, citation, may_be_shipped = _KNOWN.get(dataset.source, ("the owner's own", "none given", False))
-        described[dataset.source] = {
-            "scans": len(dataset.scans),
-            "excluded": len(dataset.excluded),
-            "licence": licence,
-            "citation": citation,
-            "may_be_shipped": may_be_shipped,
-        }
+        source = described.setdefault(
+            dataset.source,
+            {
+                "scans": 0,
+                "excluded": 0,
+                "licence": licence,
+                "citation": citation,
+                "may_be_shipped": may_be_shipped,
+                "subject_digest_salt": secrets.token_hex(8),
+                "subject_digests": [],
+            },
+        )
+        source["scans"] += len(dataset.scans)
+        source["excluded"] += len(dataset.excluded)
+        digests = dataset.subject_digests(source["subject_digest_salt"])
+        source["subject_digests"] = sorted({*source["subject_digests"], *digests})
     return described

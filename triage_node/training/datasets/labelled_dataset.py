@@ -24,18 +24,24 @@ class LabelledDataset:
     scans: tuple[LabelledScan, ...]
     excluded: tuple[Exclusion, ...] = ()
 
-    @property
-    def subject_digests(self) -> list[str]:
+    def subject_digests(self, salt: str) -> list[str]:
         """Digests of the patients, sorted: what a release's manifest keeps of whom it was trained on."""
-        return sorted({subject_digest(self.source, scan.subject) for scan in self.scans})
+        return sorted({subject_digest(self.source, scan.subject, salt) for scan in self.scans})
 
 
-def subject_digest(source: str, subject: str) -> str:
+def subject_digest(source: str, subject: str, salt: str) -> str:
     """Name a patient of a data set without saying the name.
+
+    Who has the digest can still try out names, so that a hospital treats it as a pseudonym.
+
+    Parameters
+    ----------
+    salt
+        Drawn anew for every release, so that the same patient cannot be followed from one to the next.
 
     Examples
     --------
-    >>> subject_digest("ct-ich", "CTICH-049")
-    'fbe64fb25c19b7fd'
+    >>> subject_digest("ct-ich", "CTICH-049", "5a17")
+    '98c381b40e071082'
     """
-    return hashlib.sha256(f"{source}:{subject}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{salt}:{source}:{subject}".encode()).hexdigest()[:16]
