@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from highdicom.sr import CodedConcept
+from pydicom.sr._concepts_dict import concepts
 
 from triage_node.core.reason import Reason
 from triage_node.core.report import Evaluation
@@ -57,3 +58,33 @@ def test_own_codes_are_unique_and_in_the_private_scheme():
     own = [each.value for each in CONCEPTS if each.scheme_designator == codes.PRIVATE_SCHEME]
     assert len(own) == len(set(own))
     assert codes.private_scheme().CodingSchemeDesignator == codes.PRIVATE_SCHEME
+
+
+def meanings_in_the_standard(concept: CodedConcept) -> set[str]:
+    by_keyword = concepts.get(concept.scheme_designator, {})
+    return {each[concept.value][0] for each in by_keyword.values() if concept.value in each}
+
+
+OF_THE_STANDARD = {
+    name: concept
+    for name, concept in vars(codes).items()
+    if isinstance(concept, CodedConcept)
+    and concept.scheme_designator != codes.PRIVATE_SCHEME
+    and name
+    not in ("CT_HEAD_WITHOUT_CONTRAST", "SLICES")  # LOINC and an annotation of UCUM: their sources stand beside them
+}
+
+
+@pytest.mark.parametrize("concept", OF_THE_STANDARD.values(), ids=OF_THE_STANDARD)
+def test_code_is_that_of_the_dictionary_of_the_standard(concept):
+    assert {concept.meaning, f"{concept.meaning} (attribute)"} & meanings_in_the_standard(concept)
+
+
+@pytest.mark.parametrize("evaluation", Evaluation, ids=str)
+def test_evaluation_is_that_of_the_dictionary_of_the_standard(evaluation):
+    assert codes.EVALUATIONS[evaluation].meaning in meanings_in_the_standard(codes.EVALUATIONS[evaluation])
+
+
+def test_present_and_absent_have_their_radlex_ids_beside_them():
+    said = {each: [other.value for other in codes.equivalents(code)] for each, code in codes.EVALUATIONS.items()}
+    assert said == {Evaluation.PRESENT: ["RID28472"], Evaluation.ABSENT: ["RID28473"], Evaluation.NOT_ASSESSED: []}

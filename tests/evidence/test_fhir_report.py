@@ -100,6 +100,10 @@ def test_groups_follow_the_structured_report(make_bundle):
         ("82999001", "Absent", False),
         ("21454007", "Present", True),
     ]
+    assert [(each["system"], each["code"]) for each in evaluations[0]["valueCodeableConcept"]["coding"]] == [
+        ("http://snomed.info/sct", "52101004"),
+        ("http://radlex.org", "RID28472"),
+    ]
     probabilities = [by_url[each["hasMember"][1]["reference"]] for each in groups]
     assert [each["valueQuantity"]["value"] for each in probabilities] == [0.93, 0.12, 0.03, 0.88, 0.05, 0.71]
     assert {each["code"]["coding"][0]["system"] for each in probabilities} == {

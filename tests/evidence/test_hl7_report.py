@@ -73,7 +73,7 @@ def test_not_analysed_message_is_valid_and_says_why(make_message):
     assert parse_message(content.decode(), validation_level=VALIDATION_LEVEL.STRICT).validate()
     message = read(content)
     assert field(message, "OBR.25") == "I"
-    assert {each[11] for each in observations(message) if each[5].endswith("SCT")} == {"X"}
+    assert {each[11] for each in observations(message) if "^SCT" in each[5]} == {"X"}
     assert of_code(message, "NOT_ANALYSED")[0][5] == "MISSING_SLICES^Missing slices^99TRIAGE"
     assert "NOT ANALYSED" in of_code(message, "121073")[0][5]
     assert not of_code(message, "122157")
@@ -114,6 +114,10 @@ def test_findings_are_coded_and_only_what_is_present_is_abnormal(make_message):
         ("35486000", "Present", "A"),
         ("82999001", "Absent", ""),
         ("21454007", "Present", "A"),
+    ]
+    assert [each[5] for each in rows[:2]] == [
+        "52101004^Present^SCT^RID28472^present^RADLEX",
+        "272519000^Absent^SCT^RID28473^absent^RADLEX",
     ]
     probabilities = of_code(message, "122157")
     assert [each[5] for each in probabilities] == ["0.9300", "0.1200", "0.0300", "0.8800", "0.0500", "0.7100"]

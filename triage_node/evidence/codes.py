@@ -1,7 +1,9 @@
 """Coded terms of the evidence, each with where it was taken from.
 
 Nothing here is made up: what the standard schemes do not hold is in our own scheme ``99TRIAGE``, and every object that
-uses it says so in Coding Scheme Identification Sequence (PS3.3 C.12.1.1.7).
+uses it says so in Coding Scheme Identification Sequence (PS3.3 C.12.1.1.7). A code of DCM, SCT or UCUM that names a
+context group (CID) or a template (TID) of PS3.16 is held by a test to the dictionary of PS3.16 that comes with pydicom; the
+kinds of blood and RadLex are not in PS3.16, and name the public list that was read instead.
 """
 
 from __future__ import annotations
@@ -29,21 +31,37 @@ def _private(value: str, meaning: str) -> CodedConcept:
     return CodedConcept(value, PRIVATE_SCHEME, meaning)
 
 
+def _also(concept: CodedConcept, radlex_id: str, meaning: str) -> CodedConcept:
+    """Add what RadLex calls the same (Equivalent Code Sequence, PS3.3 8.9)."""
+    concept.EquivalentCodeSequence = [CodedConcept(radlex_id, "RADLEX", meaning)]
+    return concept
+
+
 FINDINGS: Mapping[str, CodedConcept] = {
-    "ICH": _sct("1386000", "Intracranial hemorrhage"),
-    "CPH": _sct("274100004", "Cerebral hemorrhage"),
-    "IVH": _sct("23276006", "Intraventricular hemorrhage"),
-    "SDH": _sct("35486000", "Subdural hemorrhage"),
-    "EDH": _sct("82999001", "Epidural intracranial hemorrhage"),
-    "SAH": _sct("21454007", "Subarachnoid intracranial hemorrhage"),
+    "ICH": _sct("1386000", "Intracranial hemorrhage"),  # PS3.16, as pydicom has it; OMOP 439847
+    "CPH": _sct("274100004", "Cerebral hemorrhage"),  # VSAC Hemorrhagic Stroke; OMOP 376713
+    "IVH": _sct("23276006", "Ventricular hemorrhage"),  # VSAC Hemorrhagic Stroke
+    "SDH": _sct("35486000", "Subdural hemorrhage"),  # OMOP's list of SNOMED CT
+    "EDH": _sct("82999001", "Epidural intracranial hemorrhage"),  # OMOP's list of SNOMED CT
+    "SAH": _sct("21454007", "Subarachnoid intracranial hemorrhage"),  # OMOP 432923; SNOMED CT 2025-02 at tx.fhir.org
 }
-"""SNOMED CT, disorders below 1386000."""
+"""SNOMED CT, disorders below 1386000.
+
+VSAC is the value set Hemorrhagic Stroke of the National Library of Medicine, 2.16.840.1.113883.3.117.1.7.1.212 of 2021-02-20,
+expanded from SNOMED CT 2020-09 (github.com/cqframework/ecqm-content-r4-2021, input/vocabulary/valueset/external). Blood
+in the ventricles is "Ventricular hemorrhage" there; 274110009, seen elsewhere, has a wrong check digit and is no concept.
+"""
 
 EVALUATIONS: Mapping[Evaluation, CodedConcept] = {
-    Evaluation.PRESENT: _sct("52101004", "Present"),  # SNOMED CT, CID 240
-    Evaluation.ABSENT: _sct("272519000", "Absent"),  # SNOMED CT, CID 240
+    Evaluation.PRESENT: _also(_sct("52101004", "Present"), "RID28472", "present"),  # SNOMED CT, CID 240; RadLex
+    Evaluation.ABSENT: _also(_sct("272519000", "Absent"), "RID28473", "absent"),  # SNOMED CT, CID 240; RadLex
     Evaluation.NOT_ASSESSED: _sct("373121007", "Not Evaluated"),  # SNOMED CT, CID 3703
 }
+"""RadLex as the Open Imaging Data Model indexes its finding "intraventricular hemorrhage", OIFM_OIDM_050265
+(github.com/openimagingdata/findingmodels, defs/intraventricular_hemorrhage.fm.json).
+
+For what was not assessed RadLex has "indeterminate" (RID39110), which is what somebody says who looked: it is not sent.
+"""
 
 INTRACRANIAL = _sct("1101003", "Intracranial")  # SNOMED CT, CID 4
 SOURCE = _sct("260753009", "Source")  # SNOMED CT, TID 1601
@@ -84,6 +102,11 @@ LAST_FLAGGED_SLICE = _private("LAST_FLAGGED", "Last flagged slice, counted from 
 TOP_SLICE = _private("TOP_SLICE", "Slice with highest probability, counted from inferior")
 TOP_SLICE_PROBABILITY = _private("TOP_PROBABILITY", "Highest probability of one slice")
 NOT_ANALYSED_REASON = _private("NOT_ANALYSED", "Reason for not being analysed")
+
+
+def equivalents(concept: CodedConcept) -> tuple[CodedConcept, ...]:
+    """Return what other schemes call the same, as the concept itself says."""
+    return tuple(CodedConcept.from_dataset(each) for each in concept.get("EquivalentCodeSequence", ()))
 
 
 def reason_code(reason: Reason) -> CodedConcept:

@@ -13,6 +13,7 @@ from datetime import datetime
 from highdicom.sr import CodedConcept
 from hl7apy.core import Segment
 
+from triage_node.evidence.codes import equivalents
 from triage_node.evidence.patient_and_order import Identifier, Issuer, NameForm, one_line
 
 FieldValue = str | Sequence[str]
@@ -47,8 +48,12 @@ def composite(*components: str) -> str:
 
 
 def coded(concept: CodedConcept) -> str:
-    """Return a CE or CWE: identifier, text, name of coding system (DICOM's designators are those of HL7 table 0396)."""
-    return composite(str(concept.value), str(concept.meaning), str(concept.scheme_designator))
+    """Return a CE or CWE: identifier, text, name of coding system (DICOM's designators are those of HL7 table 0396).
+
+    The alternate identifier, components 4 to 6, is the first equivalent that the concept has.
+    """
+    both = (concept, *equivalents(concept)[:1])
+    return composite(*(part for each in both for part in (each.value, each.meaning, each.scheme_designator)))
 
 
 def entity(identifier: Identifier) -> str:

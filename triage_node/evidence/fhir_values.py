@@ -14,7 +14,7 @@ from typing import Any
 from highdicom.sr import CodedConcept
 
 from triage_node.core.identifiers import derived_uid
-from triage_node.evidence.codes import PRIVATE_SCHEME
+from triage_node.evidence.codes import PRIVATE_SCHEME, equivalents
 from triage_node.evidence.patient_and_order import Identifier
 
 Json = dict[str, Any]
@@ -39,10 +39,15 @@ CODE_SYSTEMS: Mapping[str, str] = {
 
 
 def codeable(concept: CodedConcept) -> Json:
-    """Return a CodeableConcept of one coding."""
+    """Return a CodeableConcept with a coding of the concept and of each equivalent that it has."""
+    codings = [_coding(each) for each in (concept, *equivalents(concept))]
+    return {"coding": codings, "text": str(concept.meaning)}
+
+
+def _coding(concept: CodedConcept) -> Json:
     coding = {"code": str(concept.value), "display": str(concept.meaning)}
     system = CODE_SYSTEMS.get(str(concept.scheme_designator))
-    return {"coding": [coding if system is None else {"system": system, **coding}], "text": str(concept.meaning)}
+    return coding if system is None else {"system": system, **coding}
 
 
 def typed(system: str, code: str, display: str) -> Json:
