@@ -42,9 +42,11 @@ def test_hounsfield_values_lie_in_the_published_range(kind: str) -> None:
     assert np.percentile(values, 95) == pytest.approx(law.high_hu, abs=1.5)
 
 
-def test_small_bleeds_are_not_faint() -> None:
+@pytest.mark.parametrize("kind", SUBTYPES)
+def test_small_bleeds_are_not_faint(kind: str) -> None:
     rng = generator()
-    assert min(drawn_hu(rng, "SDH", FAINT_BELOW_ML / 2) for _ in range(500)) >= STATISTICS["SDH"].median_hu
+    values = [drawn_hu(rng, kind, FAINT_BELOW_ML[kind] * 0.9) for _ in range(500)]
+    assert min(values) >= STATISTICS[kind].median_hu
 
 
 def test_half_of_the_patients_bleed_and_often_in_several_ways() -> None:

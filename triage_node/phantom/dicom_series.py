@@ -57,6 +57,11 @@ def seeded_uid(seed: int, *names: object) -> UID:
     return UID(f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}")
 
 
+def image_uid(seed: int, index: int, series_number: int = 2) -> UID:
+    """SOP Instance UID of a slice, counted from 0, the most inferior."""
+    return seeded_uid(seed, "image", series_number, index)
+
+
 def datasets(
     scan: PhantomScan,
     *,

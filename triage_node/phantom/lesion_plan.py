@@ -63,6 +63,11 @@ class LesionPlan:
 SLANT_MM = 3.5
 """Bleeds under the skull start where it changes by less than this between slices: elsewhere bone hides them."""
 
+POSTERIOR_SHARE = 0.18
+"""Share of parenchymal bleeds in brainstem and cerebellum."""
+
+LARGEST_POSTERIOR_ML = 8.0
+
 SATELLITE = 0.5
 """The largest share of the main bleed's volume that another of its kind has."""
 
@@ -100,16 +105,20 @@ def planned(
     variant = _variant(rng, kind)
     if variant in ("falx", "tentorium"):
         volume_ml = min(volume_ml, 12.0)
-    for allowed in _places(kind, variant, volume_ml, where):
+    elif variant == "posterior":
+        volume_ml = min(volume_ml, LARGEST_POSTERIOR_ML)
+    for found, allowed in _places(kind, variant, volume_ml, where):
         place = _place(rng, where.grid, allowed)
         if place is not None:
-            return LesionPlan(kind, volume_ml, hu, place, variant)
+            return LesionPlan(kind, volume_ml, hu, place, found)
     return None
 
 
 def _variant(rng: np.random.Generator, kind: str) -> str:
     if kind == "SDH":
         return str(rng.choice(["convexity", "falx", "tentorium"], p=[0.78, 0.13, 0.09]))
+    if kind == "CPH":
+        return "posterior" if rng.random() < POSTERIOR_SHARE else ""
     if kind == "SAH":
         return "cisterns" if rng.random() < 0.3 else "sulci"
     if kind == "IVH":
@@ -117,30 +126,34 @@ def _variant(rng: np.random.Generator, kind: str) -> str:
     return ""
 
 
-def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> list[npt.NDArray[np.bool_]]:
-    """Where the centre of a bleed may lie, the better choice first."""
+def _places(
+    kind: str, variant: str, volume_ml: float, where: Compartments
+) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """Where the centre of a bleed may lie and which variant it is there, the better choice first."""
     depth, m = where.depth_mm, np.abs(where.midline_mm)
     above = where.above_tentorium_mm > 4.0
     wall = (np.abs(depth - 1.5) < 1.5) & above
     upright = wall & (np.abs(np.gradient(depth, axis=0)) < SLANT_MM)
     if kind == "EDH":
-        return [upright & (m > 22.0), wall & (m > 22.0)]
+        return [(variant, upright & (m > 22.0)), (variant, wall & (m > 22.0))]
     if kind == "SDH":
         sheet = where.falx_mm if variant == "falx" else where.tentorium_mm
-        convexity = [upright & (m > 28.0), wall & (m > 28.0)]
-        return convexity if variant == "convexity" else [(sheet < 2.0) & (depth > 4.0), *convexity]
+        convexity = [("convexity", upright & (m > 28.0)), ("convexity", wall & (m > 28.0))]
+        return convexity if variant == "convexity" else [(variant, (sheet < 2.0) & (depth > 4.0)), *convexity]
     if kind == "CPH":
         radius = ball_radius_mm(volume_ml)
         dry = (where.csf < 0.2) & (where.ventricle < 0.2)
-        return [
-            dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(radius * 0.9, 22.0)),
-            dry & (depth > 6.0),
+        anywhere = [
+            ("", dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(radius * 0.9, 22.0))),
+            ("", dry & (depth > 6.0)),
         ]
+        below = dry & (where.above_tentorium_mm < -4.0) & (depth > 6.0)
+        return [(variant, below), *anywhere] if variant == "posterior" else anywhere
     if kind == "SAH":
         space = where.csf > 0.3
         near = (depth > 2.0) & (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
-        return [space & near, space & (depth > 2.0)]
-    return [where.ventricle > 0.6]
+        return [(variant, space & near), (variant, space & (depth > 2.0))]
+    return [(variant, where.ventricle > 0.6)]
 
 
 def _place(rng: np.random.Generator, grid: HeadGrid, allowed: npt.NDArray[np.bool_]) -> Point | None:

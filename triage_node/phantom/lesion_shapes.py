@@ -18,8 +18,11 @@ CORONAL_Y_MM, LAMBDOID_Y_MM = -24.0, 56.0
 """Sutures that stop an epidural bleed, because the dura is fixed there."""
 
 
-SWELLING = 2.2
+SWELLING = 3.0
 """Blood widens the sulci that it fills."""
+
+FLATNESS = 0.25, 0.8
+"""Height of an epidural lens over its radius: many are thin."""
 
 THINNEST_MM, THICKEST_MM = 3.0, 15.0
 """A subdural bleed that would be thinner than this keeps together, one that would be thicker spreads."""
@@ -108,7 +111,7 @@ def _blob(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
 
 def _lens(rng: np.random.Generator, plan: LesionPlan, where: Compartments, texture: Texture) -> tuple[Box, FloatArray]:
     """EDH: biconvex under the skull, stopped by sutures, free to cross the midline."""
-    flatness = float(rng.uniform(0.45, 0.8))
+    flatness = float(rng.uniform(*FLATNESS))
     radius = 10 * (2 * plan.volume_ml / (math.pi * flatness)) ** (1 / 3)
     reach = 1.5 * radius + 8.0
     box = _around(where.grid, plan.center_mm, (reach, reach, reach))

@@ -34,7 +34,9 @@ STATISTICS: Mapping[str, LesionStatistics] = {
     "SAH": LesionStatistics(45.0, 35.0, 58.0, 0.18, 2.6, 18.0),
 }
 SMALLEST_ML = 0.05
-FAINT_BELOW_ML = 3.0
+FAINT_BELOW_ML: Mapping[str, float] = {"CPH": 3.0, "IVH": 3.0, "SDH": 15.0, "EDH": 3.0, "SAH": 18.0}
+"""Bleeds smaller than this are brighter than the median of their kind: darker ones of this size are not seen by anybody.
+A subdural bleed as dark as brain shows by its thickness, sulcal blood by its brightness alone."""
 VISIBLE_ML: Mapping[str, float] = {"CPH": 0.25, "IVH": 0.2, "SDH": 0.9, "EDH": 0.8, "SAH": 0.4}
 """The smallest main bleed of a patient, mL."""
 _NORMAL_95 = 1.645
@@ -89,11 +91,11 @@ def drawn_volume_ml(rng: np.random.Generator, kind: str, *, main: bool = False) 
 def drawn_hu(rng: np.random.Generator, kind: str, volume_ml: float = math.inf) -> float:
     """Draw a lesion's HU from two half normals through the median and both percentiles.
 
-    Small bleeds are drawn from the upper part: the darker ones of this size are not seen by anybody.
+    Bleeds below ``FAINT_BELOW_ML`` are drawn from the upper part.
     """
     law = STATISTICS[kind]
     deviate = float(np.clip(rng.standard_normal(), -1.3, 1.9))
-    if volume_ml < FAINT_BELOW_ML:
+    if volume_ml < FAINT_BELOW_ML[kind]:
         deviate = abs(deviate)
     width = law.high_hu - law.median_hu if deviate > 0 else law.median_hu - law.low_hu
     return law.median_hu + deviate * width / _NORMAL_95
