@@ -46,8 +46,8 @@ def test_a_series_is_forwarded_when_everything_is_sent(repository: StudyReposito
     assert site.state(series_id) == ("FORWARDED", 1)
     assert site.study()["forwarded_at"] == site.at(15).isoformat()
     assert repository.worklist()[0]["deliveries"] == {
-        str(site.pacs): {"DUE": 0, "SENT": 2, "GIVEN_UP": 0},
-        str(site.archive): {"DUE": 0, "SENT": 2, "GIVEN_UP": 0},
+        str(site.pacs): {"DUE": 0, "SENT": 2, "GIVEN_UP": 0, "SUPERSEDED": 0},
+        str(site.archive): {"DUE": 0, "SENT": 2, "GIVEN_UP": 0, "SUPERSEDED": 0},
     }
 
 

@@ -45,6 +45,10 @@ OBJECT_KINDS: Mapping[DestinationKind, tuple[str, ...]] = {
 """The kinds of ``EvidenceObject`` that a destination of each kind can take: report, heatmaps, key objects, presentation
 state and encapsulated PDF as DICOM; a message that is already written, in its file, for the others."""
 
+IN_ORDER = frozenset({"HL7", "WEBHOOK"})
+"""Kinds of which the last one to arrive is what stands at the receiver: an older answer is not sent after a newer one. What
+is kept as a document of its own, naming what it replaces (SR, FHIR), may come in any order."""
+
 ADDRESS_FORMS: Mapping[DestinationKind, str] = {
     DestinationKind.DICOM: "AET@HOST:PORT",
     DestinationKind.STOW: "https://HOST/PATH",

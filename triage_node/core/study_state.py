@@ -169,6 +169,7 @@ class DeliveryState(StrEnum):
     DUE = "DUE"
     SENT = "SENT"
     GIVEN_UP = "GIVEN_UP"
+    SUPERSEDED = "SUPERSEDED"
 
 
 class DeliveryEvent(StrEnum):
@@ -179,16 +180,21 @@ class DeliveryEvent(StrEnum):
     GIVE_UP = "GIVE_UP"
     RETRY = "RETRY"
     NOT_COMMITTED = "NOT_COMMITTED"
+    SUPERSEDE = "SUPERSEDE"
 
 
 DELIVERY_TRANSITIONS: Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState] = {
     (DeliveryState.DUE, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
     (DeliveryState.DUE, DeliveryEvent.PUT_OFF): DeliveryState.DUE,
     (DeliveryState.DUE, DeliveryEvent.GIVE_UP): DeliveryState.GIVEN_UP,
+    (DeliveryState.DUE, DeliveryEvent.SUPERSEDE): DeliveryState.SUPERSEDED,
     (DeliveryState.GIVEN_UP, DeliveryEvent.RETRY): DeliveryState.DUE,
     (DeliveryState.SENT, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
     (DeliveryState.SENT, DeliveryEvent.NOT_COMMITTED): DeliveryState.DUE,
+    (DeliveryState.SUPERSEDED, DeliveryEvent.ACCEPTED): DeliveryState.SENT,
 }
+"""Every change a delivery may make. SUPERSEDED: the destination has heard a newer answer, and the older one would undo it;
+to SENT: a courier whose lease had run out sent it all the same."""
 
 
 def delivery_after(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:

@@ -15,6 +15,7 @@ from triage_node.core.reason import Reason, Refusal
 from triage_node.core.study_state import DeliveryEvent, DeliveryState, Event, State, delivery_after
 from triage_node.worklist.breakers import admit, blocked, probe_now
 from triage_node.worklist.closing import end_series
+from triage_node.worklist.message_order import in_order
 from triage_node.worklist.row_locks import lock_study, locked_delivery
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import DeliveryRow, EvidenceRow, SeriesRow, StudyRow
@@ -67,6 +68,7 @@ def claim_deliveries(
 ) -> DeliveryBatch | None:
     """Claim what became due together, the oldest first: a report is sent before the one that supersedes it.
 
+    A message is never sent after one that supersedes it (``message_order``).
     Whatever is due goes where the breaker admits it; where this is the probe, the breaker admits nobody else meanwhile.
     """
     study = lock_study(session, study_id)
@@ -77,7 +79,8 @@ def claim_deliveries(
         .where(SeriesRow.study_id == study_id, DeliveryRow.destination == destination, _due(now))
         .order_by(DeliveryRow.due_since, DeliveryRow.id)
     )
-    due = session.execute(statement).all()
+    found = [(delivery, evidence) for delivery, evidence in session.execute(statement)]
+    due = in_order(session, study_id, destination, found, now)
     if not due or not admit(session, destination, now, lease_s):
         return None
     due_since = due[0][0].due_since
@@ -175,7 +178,7 @@ def end_if_nothing_due(session: Session, series: SeriesRow, now: datetime) -> No
     )
     if not awaiting or not found or DeliveryState.DUE in states:
         return
-    if states == {DeliveryState.SENT}:
+    if states <= {DeliveryState.SENT, DeliveryState.SUPERSEDED}:
         end_series(series, Event.FORWARD, now)
     elif series.state is State.EVIDENCED:
         lost = dict.fromkeys(destination for state, destination in found if state is DeliveryState.GIVEN_UP)
