@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, text
 
-from triage_node.worklist.tables import Base
+from triage_node.worklist.schema import Base
 
 LOCK_TIMEOUT = "10s"
 """An ALTER that waits for a table stops everyone behind it; better to give up and be run again at a quieter moment."""

@@ -14,9 +14,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.reader_task import workitem_uid
 from triage_node.worklist import migrate
-from triage_node.worklist.engine import make_engine
-from triage_node.worklist.tables import Base
+from triage_node.worklist.engine import for_writing, make_engine
+from triage_node.worklist.schema import Base
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -58,6 +59,33 @@ def test_down_to_base_leaves_nothing_and_up_again_works(empty_engine: Engine, mi
     migrate.upgrade(empty_engine, migrations_folder)
     migrate.upgrade(empty_engine, migrations_folder)
     assert migrate.current(empty_engine) == migrate.head(migrations_folder)
+
+
+def test_studies_keep_their_series_when_people_are_added(empty_engine: Engine, migrations_folder: Path) -> None:
+    migrate.upgrade(empty_engine, migrations_folder, "0003")
+    with for_writing(empty_engine).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO studies (id, study_instance_uid, patient_id, patient_name, accession_number, study_date,"
+                " study_time, study_description, state, reason_detail, priority, received_at, last_received_at)"
+                " VALUES (1, '1.2.3', '', '', '', '', '', '', 'FORWARDED', '', 'STAT', '2026-01-01', '2026-01-02')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO series (id, study_id, series_instance_uid, modality, series_description, revision, state,"
+                " reason_detail, instance_count, revision_opened_at, last_received_at, claims)"
+                " VALUES (1, 1, '1.2.3.4', 'CT', '', 1, 'FORWARDED', '', 30, '2026-01-01', '2026-01-02', 1)"
+            )
+        )
+    migrate.upgrade(empty_engine, migrations_folder)
+    with empty_engine.connect() as connection:
+        study = connection.execute(text("SELECT urgency, task_state, workitem_uid FROM studies")).one()
+        assert tuple(study) == (0, "SCHEDULED", workitem_uid("1.2.3"))
+        assert connection.execute(text("SELECT count(*) FROM series")).scalar_one() == 1
+    migrate.downgrade(empty_engine, migrations_folder, "0003")
+    with empty_engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM series")).scalar_one() == 1
 
 
 def test_several_processes_may_migrate_at_once(empty_engine: Engine, migrations_folder: Path) -> None:

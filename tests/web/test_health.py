@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fakes.ports import SteppedClock
 from fakes.slices import head
+from fakes.visitors import KnownVisitors
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
@@ -14,6 +16,7 @@ from triage_node.core.ports import ProcessPulse
 from triage_node.core.study_state import State
 from triage_node.web.app import make_app
 from triage_node.web.health import NEEDED, check
+from triage_node.web.parts import WebParts
 from triage_node.worklist.repository import SqlStudyRepository
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -26,7 +29,8 @@ def repository(sqlite_engine: Engine) -> SqlStudyRepository:
 
 @pytest.fixture
 def client(repository: SqlStudyRepository, tmp_path: Path) -> TestClient:
-    return TestClient(make_app(lambda: check(repository, tmp_path / "spool", NOW), "1.2.3"))
+    parts = WebParts("1.2.3", SteppedClock(NOW), lambda: check(repository, tmp_path / "spool", NOW), KnownVisitors())
+    return TestClient(make_app(parts))
 
 
 def _beat(repository: SqlStudyRepository, *names: str, seen_s_ago: float = 1.0) -> None:
@@ -40,7 +44,7 @@ def test_node_is_ready_when_every_kind_of_process_beats(repository: SqlStudyRepo
     answer = client.get("/health/ready")
     assert answer.status_code == 200
     assert answer.json()["missing"] == []
-    assert "Ready: every process is alive" in client.get("/").text
+    assert "Ready: every process is alive" in client.get("/health").text
     assert "triage_node_ready 1.0" in client.get("/metrics").text
 
 
@@ -51,7 +55,7 @@ def test_node_without_one_kind_of_process_is_not_ready_and_says_which(
     _beat(repository, *(name for name in NEEDED if name != missing))
     answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["missing"]) == (503, [missing])
-    assert f"no heartbeat from {missing}" in client.get("/").text
+    assert f"no heartbeat from {missing}" in client.get("/health").text
     assert "triage_node_ready 0.0" in client.get("/metrics").text
 
 
@@ -82,11 +86,11 @@ def test_nothing_shows_a_patient(repository: SqlStudyRepository, client: TestCli
     told = {"patient_name": "Secret^Name", "patient_id": "SECRET-1", "accession_number": "SECRET-2"}
     repository.add_instances(head(NOW, association=None, **told))
     _beat(repository, *NEEDED)
-    for path in ("/", "/health/ready", "/metrics"):
+    for path in ("/health", "/health/ready", "/metrics"):
         assert "secret" not in client.get(path).text.lower()
 
 
 def test_page_says_that_it_is_research_use_only(client: TestClient) -> None:
-    page = client.get("/").text
+    page = client.get("/health").text
     assert "Research use only. Not for diagnostic use." in page
     assert "1.2.3" in page

@@ -212,7 +212,7 @@ def _checked(
 
 
 def _stay(console: Console, supervisor: Supervisor, settings: Settings) -> None:
-    console.print(f"health page: http://127.0.0.1:{settings.http_port}/", highlight=False)
+    console.print(f"web: http://127.0.0.1:{settings.http_port}/", highlight=False)
     console.print(f"the worklist again: triage-node worklist --data-dir {settings.data_dir}", highlight=False)
     console.print(f"send it something: triage-node send FOLDER --dicom-port {settings.dicom_port}", highlight=False)
     console.print("the node stays up until Ctrl-C", style="bold", highlight=False)

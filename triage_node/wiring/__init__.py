@@ -4,17 +4,18 @@ In: settings. Out: running processes. The only package that knows every station.
 """
 
 from triage_node.wiring.celery_processes import broker_url, run_beat, run_courier, run_worker
-from triage_node.wiring.database import drift_watch, migrate, repository, results, shadow_log
+from triage_node.wiring.database import accounts, drift_watch, migrate, repository, results, shadow_log
 from triage_node.wiring.forwarding import commitment_scu, senders, storage_commitment, storage_scu
 from triage_node.wiring.installation import SystemClock, migrations_folder, version, weights_folder
 from triage_node.wiring.path import heart, limits, path_rules, read_folder, study_path
 from triage_node.wiring.reading import cascade, evidence_writer, shadow_cascade, shadow_path, volume_reader
 from triage_node.wiring.scp_process import GRACE_S, run_scp
-from triage_node.wiring.web_process import run_web
+from triage_node.wiring.web_process import run_web, web_parts
 
 __all__ = [
     "GRACE_S",
     "SystemClock",
+    "accounts",
     "broker_url",
     "cascade",
     "commitment_scu",
@@ -42,5 +43,6 @@ __all__ = [
     "study_path",
     "version",
     "volume_reader",
+    "web_parts",
     "weights_folder",
 ]

@@ -9,6 +9,7 @@ from triage_node.settings import Settings
 from triage_node.wiring.installation import migrations_folder
 
 if TYPE_CHECKING:
+    from triage_node.worklist.accounts import SqlAccounts
     from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.repository import SqlStudyRepository
     from triage_node.worklist.shadow import SqlShadowLog
@@ -80,3 +81,11 @@ def drift_watch(settings: Settings) -> SqlDriftWatch:
     from triage_node.worklist.engine import make_engine
 
     return SqlDriftWatch(make_engine(settings.database))
+
+
+def accounts(settings: Settings) -> SqlAccounts:
+    """Return who may look."""
+    from triage_node.worklist.accounts import SqlAccounts
+    from triage_node.worklist.engine import make_engine
+
+    return SqlAccounts(make_engine(settings.database))

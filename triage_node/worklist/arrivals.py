@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from triage_node.core.instance import InstanceHeader
 from triage_node.core.ports import AssociationPeer, QuarantinedObject, StoredInstance
+from triage_node.core.reader_task import TaskState, workitem_uid
 from triage_node.core.study_state import Event, Priority, State, after
 from triage_node.worklist.row_locks import locked_studies
 from triage_node.worklist.standing import update_standing
@@ -80,6 +81,9 @@ def _new_study(stored: Sequence[StoredInstance]) -> dict[str, Any]:
         "state": State.RECEIVING,
         "reason_detail": "",
         "priority": Priority.ROUTINE,
+        "urgency": Priority.ROUTINE.rank,
+        "task_state": TaskState.SCHEDULED,
+        "workitem_uid": workitem_uid(header.study_instance_uid),
         "received_at": min(each.received_at for each in stored),
         "last_received_at": max(each.received_at for each in stored),
     }

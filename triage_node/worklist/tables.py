@@ -1,4 +1,4 @@
-"""The tables, and nothing else: ``migrations/`` builds them, a test proves both equal.
+"""The tables of the path of a study, and nothing else: ``migrations/`` builds them, a test proves both equal.
 
 A study has series, a series has instances and, per revision, at most one analysis with its slice scores, the evidence
 made from it, and one delivery for each object and destination. Associations stand beside them: which ones carried a
@@ -7,57 +7,44 @@ series decides when it is closed. Whoever writes below a study locks the study's
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Date, Enum, ForeignKey, Index, MetaData, String, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import JSON, BigInteger, Date, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from triage_node.core.commitment import CommitmentState
+from triage_node.core.reader_task import TaskState
 from triage_node.core.reason import Reason
 from triage_node.core.study_state import DeliveryState, Priority, State
-from triage_node.worklist.column_types import PlainText, RowId, UtcDateTime
-
-NAMING_CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-# Codes are plain text without a CHECK, so that a new code needs no migration; Python refuses unknown ones.
-_STATE = Enum(State, native_enum=False, length=16)
-_PRIORITY = Enum(Priority, native_enum=False, length=16)
-_DELIVERY_STATE = Enum(DeliveryState, native_enum=False, length=16)
-_COMMITMENT_STATE = Enum(CommitmentState, native_enum=False, length=16)
-_REASON = Enum(Reason, native_enum=False, length=32)
+from triage_node.worklist.base import Base
+from triage_node.worklist.column_types import PlainText, RowId
 
 
-class Base(DeclarativeBase):
-    """What all tables share: names of constraints and the column type for each Python type."""
-
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads a plain dictionary here)
-        datetime: UtcDateTime,
-        str: PlainText,
-        State: _STATE,
-        Priority: _PRIORITY,
-        DeliveryState: _DELIVERY_STATE,
-        CommitmentState: _COMMITMENT_STATE,
-        Reason: _REASON,
-        dict[str, Any]: JSON,
-        dict[str, float]: JSON,
-        list[str]: JSON,
-        list[dict[str, Any]]: JSON,
-    }
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class StudyRow(Base):
-    """One study and what the worklist shows of it, kept up to date by every change below it."""
+    """One study and what the worklist shows of it, kept up to date by every change below it.
+
+    Attributes
+    ----------
+    urgency
+        The rank of ``priority``, 0 the most urgent: an index sorts it.
+    task_state
+        Where its reading by a person stands; ``ReaderTaskRow`` says who reads it.
+    workitem_uid
+        SOP Instance UID of its Unified Procedure Step.
+    changed_at
+        When anything of this row last changed, for whoever watches the worklist.
+    """
 
     __tablename__ = "studies"
     __table_args__ = (
+        Index(None, "task_state", "urgency", "received_at", "id"),
+        Index(None, "workitem_uid", unique=True),
+        Index(None, "changed_at"),
         Index(None, "received_at"),
         Index(None, "state"),
         Index(None, "accession_number"),
@@ -76,6 +63,9 @@ class StudyRow(Base):
     reason: Mapped[Reason | None]
     reason_detail: Mapped[str]
     priority: Mapped[Priority]
+    urgency: Mapped[int]
+    task_state: Mapped[TaskState]
+    workitem_uid: Mapped[str] = mapped_column(String(64))
     ich_probability: Mapped[float | None]
     flagged: Mapped[bool | None]
     subtypes: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
@@ -84,6 +74,12 @@ class StudyRow(Base):
     released_at: Mapped[datetime | None]
     classified_at: Mapped[datetime | None]
     forwarded_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+
+    @validates("priority")
+    def _rank(self, _name: str, priority: Priority) -> Priority:
+        self.urgency = priority.rank
+        return priority
 
 
 class SeriesRow(Base):

@@ -3,6 +3,7 @@
 Every time is an aware UTC datetime. Every path lies on storage that all processes of the node share.
 """
 
+from triage_node.core.ports.accounts import Visitors
 from triage_node.core.ports.arrival import AssociationPeer, QuarantinedObject, Spool, StoredInstance
 from triage_node.core.ports.clock import Clock
 from triage_node.core.ports.evidence import (
@@ -57,5 +58,6 @@ __all__ = [
     "Spool",
     "StoredInstance",
     "StudyRepository",
+    "Visitors",
     "VolumeReader",
 ]

@@ -1,0 +1,35 @@
+"""What the web application stands on: one field a part, given by the composition root, taken by the pages that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from triage_node.core.drift import DriftTotals
+from triage_node.core.ports import Clock, Visitors
+from triage_node.web.health import Health
+
+
+@dataclass(frozen=True)
+class WebParts:
+    """The parts.
+
+    Attributes
+    ----------
+    version
+        Of the node; shown on every page.
+    clock
+        The time.
+    health
+        Called for each health page, probe and scrape.
+    visitors
+        Who sends a request.
+    drift_totals
+        Called for each scrape of the metrics; without it they say nothing of readings.
+    """
+
+    version: str
+    clock: Clock
+    health: Callable[[], Health]
+    visitors: Visitors
+    drift_totals: Callable[[], DriftTotals] | None = None
