@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from triage_node.core.destination import Destination, checked_names
+from triage_node.core.destination import MESSAGE_KINDS, OBJECT_KINDS, Destination, checked_names
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.identifiers import PeerAddress, checked_ae_title
 from triage_node.core.report import DEFAULT_EVIDENCE_KINDS, EVIDENCE_KINDS
@@ -215,8 +215,9 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"destination {destination.name!r} takes {', '.join(sorted(missing))}, which evidence_kinds does not name"
                 )
-        if self.report_not_analysed and not {"SR", "PDF"} & set(self.evidence_kinds):
-            raise ValueError("report_not_analysed needs SR or PDF among evidence_kinds")
+        told = {kind for each in self.destinations for kind in OBJECT_KINDS[each.kind]} & set(MESSAGE_KINDS)
+        if self.report_not_analysed and not told and not {"SR", "PDF"} & set(self.evidence_kinds):
+            raise ValueError("report_not_analysed needs SR or PDF among evidence_kinds, or a destination for messages")
         return self
 
     @classmethod

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
 from triage_node.core.ports import StudyRepository
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.report import EarlierAnswer
 from triage_node.core.study_state import IllegalTransition, Overtaken
 
+RIS = Destination("ris", DestinationKind.HL7, "10.0.0.9:2575")
 GAP = Refusal(Reason.MISSING_SLICES, "1 gap")
 
 
@@ -78,6 +81,18 @@ def test_earlier_report_is_taken_back_whatever_the_setting(repository: StudyRepo
     earlier = repository.predecessor_report(series_id, 2)
     assert earlier is not None
     assert earlier.answer == EarlierAnswer(True, ("CPH",))
+
+
+def test_message_alone_is_taken_back_too(repository: StudyRepository, site: Any) -> None:
+    series_id = site.classified()
+    message = [replace(site.evidence(1)[0], kind="HL7", sop_class_uid="")]
+    repository.save_evidence(series_id, 1, message, [RIS], site.at(13))
+    site.deliver(destination=RIS)
+    site.arrive(1, 1, [99], seconds=20)
+    assert repository.close_series(series_id, 2, site.at(30))
+    repository.decline(series_id, 2, GAP, site.at(31))
+    assert due(repository, site, first_reports=False) == [(series_id, 2)]
+    assert repository.predecessor_report(series_id, 2) is None
 
 
 def test_report_of_the_study_precedes_the_reading_of_another_series(repository: StudyRepository, site: Any) -> None:

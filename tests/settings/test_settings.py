@@ -163,6 +163,8 @@ def test_not_analysed_needs_an_object_that_says_so() -> None:
     with pytest.raises(ConfigurationRejected, match="report_not_analysed needs SR or PDF"):
         settings.load(report_not_analysed=True, evidence_kinds="SC,KO")
     assert settings.load(report_not_analysed=True).report_not_analysed
+    ris = '[{"name": "ris", "kind": "hl7", "address": "10.0.0.9:2575"}]'
+    assert settings.load(report_not_analysed=True, evidence_kinds="SC,KO", destinations=ris).report_not_analysed
 
 
 def test_installation_is_named_after_its_host_unless_it_has_a_name() -> None:

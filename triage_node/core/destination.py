@@ -45,6 +45,9 @@ OBJECT_KINDS: Mapping[DestinationKind, tuple[str, ...]] = {
 """The kinds of ``EvidenceObject`` that a destination of each kind can take: report, heatmaps, key objects, presentation
 state and encapsulated PDF as DICOM; a message that is already written, in its file, for the others."""
 
+MESSAGE_KINDS = ("HL7", "WEBHOOK", "FHIR")
+"""Kinds that are no DICOM objects, but say on their own what was found or why nothing was."""
+
 IN_ORDER = frozenset({"HL7", "WEBHOOK"})
 """Kinds of which the last one to arrive is what stands at the receiver: an older answer is not sent after a newer one. What
 is kept as a document of its own, naming what it replaces (SR, FHIR), may come in any order."""

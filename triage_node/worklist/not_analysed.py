@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from triage_node.core.destination import Destination
+from triage_node.core.destination import MESSAGE_KINDS, Destination
 from triage_node.core.not_analysed import NEVER_EXPECTED, SeriesStanding, leading_refusal
 from triage_node.core.ports import EvidenceObject, NotAnalysedSeries
 from triage_node.core.reason import Refusal
@@ -24,6 +24,8 @@ from triage_node.worklist.tables import EvidenceRow, InstanceRow, SeriesRow, Stu
 
 LOOK_BACK = timedelta(days=1)
 """Studies that came earlier are left alone: switching the reports on must not send those of years."""
+
+_SAID_BY = ("SR", "PDF", *MESSAGE_KINDS)
 
 
 def to_report(session: Session, quiet_since: datetime, *, first_reports: bool) -> list[tuple[int, int]]:
@@ -51,7 +53,7 @@ def to_report(session: Session, quiet_since: datetime, *, first_reports: bool) -
         ~told,
     )
     if not first_reports:
-        due = due.where(in_study.where(EvidenceRow.kind == "SR").exists())
+        due = due.where(in_study.where(EvidenceRow.kind.in_(_SAID_BY)).exists())
     statement = select(SeriesRow).where(SeriesRow.study_id.in_(due)).order_by(SeriesRow.study_id, SeriesRow.id)
     by_study: dict[int, list[SeriesRow]] = defaultdict(list)
     for series in session.scalars(statement):
