@@ -126,9 +126,7 @@ def _variant(rng: np.random.Generator, kind: str) -> str:
     return ""
 
 
-def _places(
-    kind: str, variant: str, volume_ml: float, where: Compartments
-) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> list[tuple[str, npt.NDArray[np.bool_]]]:
     """Where the centre of a bleed may lie and which variant it is there, the better choice first."""
     depth, m = where.depth_mm, np.abs(where.midline_mm)
     above = where.above_tentorium_mm > 4.0

@@ -65,14 +65,28 @@ def drawn_transforms(count: int, how: Augmentation, chance: torch.Generator) -> 
     return torch.stack(rows, dim=1).reshape(count, 2, 3)
 
 
+def _sampling_points(transforms: Tensor, size: int) -> Tensor:
+    """Where each pixel of the result lies in the source : (count, size, size, 2), as ``affine_grid`` gives it, but faster."""
+    middle = (torch.arange(size, device=transforms.device, dtype=transforms.dtype) * 2 + 1) / size - 1
+    x, y = middle[None, None, :], middle[None, :, None]
+    points = torch.empty((len(transforms), size, size, 2), device=transforms.device, dtype=transforms.dtype)
+    for axis in (0, 1):
+        along_x, along_y, offset = (transforms[:, axis, term, None, None] for term in range(3))
+        torch.add(x * along_x, y * along_y + offset, out=points[..., axis])
+    return points
+
+
 def transformed(planes: Tensor, transforms: Tensor, size: int, fill: float) -> Tensor:
     """Apply transforms to (slices, channels, rows, columns) and sample at ``size`` x ``size``."""
-    grid = functional.affine_grid(transforms, [len(planes), 1, size, size], align_corners=False)
-    return functional.grid_sample(planes - fill, grid, mode="bilinear", align_corners=False) + fill
+    points = _sampling_points(transforms, size)
+    return functional.grid_sample(planes - fill, points, mode="bilinear", align_corners=False).add_(fill)
 
 
 def _blurred(planes: Tensor) -> Tensor:
-    return functional.avg_pool2d(functional.pad(planes, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    """The mean over 3 x 3 pixels, one axis after the other."""
+    padded = functional.pad(planes, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., :-2] + padded[..., 1:-1]).add_(padded[..., 2:])
+    return (across[..., :-2, :] + across[..., 1:-1, :]).add_(across[..., 2:, :]).mul_(1.0 / 9.0)
 
 
 def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
@@ -82,16 +96,21 @@ def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Genera
     kind, strength = _drawn(each, chance), _drawn(each, chance)
     toward_blur = torch.where(kind < how.blur_share, 0.8 * strength, torch.zeros_like(kind))
     toward_blur = torch.where(kind > 1.0 - how.sharpen_share, -0.7 * strength, toward_blur)
-    changed = changed + (_blurred(changed) - changed) * toward_blur
-    white = torch.randn(changed.shape, generator=chance, device=chance.device)
-    grain = 1.5 * _blurred(white) + 0.5 * white
-    return changed + grain * (how.noise_hu * _drawn(each, chance) ** 2)
+    grain = torch.randn(changed.shape, generator=chance, device=chance.device)
+    grain *= how.noise_hu * _drawn(each, chance) ** 2
+    # blur is linear: the slice's share and the coarse part of the grain go through it together
+    coarse = _blurred(toward_blur * changed + 1.5 * grain)
+    return changed.mul_(1.0 - toward_blur).add_(grain, alpha=0.5).add_(coarse)
 
 
 def windowed_batch(volume_hu: Tensor) -> Tensor:
     """Show (slices, 1, rows, columns), HU, through the network's windows : (slices, 3, rows, columns), 0 to 1."""
-    shown = [((volume_hu - window.lower_hu) / window.width_hu).clamp(0.0, 1.0) for window in NETWORK_WINDOWS]
-    return torch.cat(shown, dim=1).contiguous(memory_format=torch.channels_last)
+    shape = (len(volume_hu), len(NETWORK_WINDOWS), *volume_hu.shape[2:])
+    shown = torch.empty(shape, dtype=volume_hu.dtype, device=volume_hu.device, memory_format=torch.channels_last)
+    for channel, window in enumerate(NETWORK_WINDOWS):
+        seen = (volume_hu[:, 0] - window.lower_hu).mul_(1.0 / window.width_hu).clamp_(0.0, 1.0)
+        shown[:, channel] = seen
+    return shown
 
 
 def augmented(

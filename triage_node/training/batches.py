@@ -75,13 +75,17 @@ def trained_labels(bank: SliceBank, slices: Indices, setting: str) -> npt.NDArra
     return np.where(real[:, None], of_subject, labels).astype(np.float32)
 
 
+_BLOODLESS_DRAWS: Mapping[str, float] = {"pasted": 0.1, "phantom": 0.3}
+"""How often a made-up slice without blood is drawn: pasted ones are seen as real slices too, phantoms' mimics only here."""
+
+
 def _draw_weights(labels: npt.NDArray[np.float32], kind: str, positive_draws: float) -> npt.NDArray[np.float64]:
     positive = labels[:, 0] == 1
     if kind == "real":
         weights = np.where(positive, positive_draws, 1.0)
     else:
         rare = (labels[:, _RARE_KINDS] == 1).any(axis=1)
-        weights = np.where(positive, 1.0 + 1.5 * rare, 0.1)
+        weights = np.where(positive, 1.0 + 1.5 * rare, _BLOODLESS_DRAWS[kind])
     weights = np.where(np.isnan(labels).all(axis=1), 0.0, weights)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 

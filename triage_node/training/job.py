@@ -34,6 +34,7 @@ from triage_node.training.slice_bank import SliceBank
 
 BANK_KINDS = ("real", "pasted", "phantom")
 MEMBER_NAME = "member.safetensors"
+_PRETRAINING_SETTINGS = ("seed", "architecture", "made_up", "pretraining", "optimization", "augmentation")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
     for unused in ("text", "members", "name", "version"):
         del described[unused]
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
-    content = json.dumps([described, job.name, sorted(setting.fold_of_subject.items())], sort_keys=True)
+    folds = sorted(setting.fold_of_subject.items())
+    if job.pretraining:  # it sees phantoms alone, whatever follows
+        described = {name: described[name] for name in _PRETRAINING_SETTINGS}
+        folds = []
+    content = json.dumps([described, job.name, folds], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
