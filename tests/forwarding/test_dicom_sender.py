@@ -17,6 +17,7 @@ from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject
+from triage_node.forwarding.client_tls import OwnCertificate
 from triage_node.forwarding.dicom_sender import DicomSender
 from triage_node.forwarding.storage_scu import PeerUnreachable, StorageScu
 
@@ -58,7 +59,7 @@ def test_tls_goes_both_ways_and_a_stranger_gets_nothing(
     assert server is not None
     timeouts = {"connect_timeout_s": 2.0, "association_timeout_s": 2.0, "dimse_timeout_s": 2.0}
     node = DicomSender(
-        StorageScu("TRIAGE", **timeouts, certificate=certificates / "node.pem", key=certificates / "node.key")
+        StorageScu("TRIAGE", **timeouts, own=OwnCertificate(certificates / "node.pem", certificates / "node.key"))
     )
     plain = Destination.of_peer(PeerAddress("PACS", "127.0.0.1", server.socket.getsockname()[1]))
     pacs = replace(plain, tls_ca_file=certificates / "pacs.pem")

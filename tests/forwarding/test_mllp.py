@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import socket
@@ -21,6 +22,7 @@ from hl7apy.mllp import AbstractHandler, MLLPServer
 from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
 from triage_node.core.ports import EvidenceObject
+from triage_node.forwarding.client_tls import OwnCertificate
 from triage_node.forwarding.hl7_mllp import MllpSender, ReceiverUnreachable, read_acknowledgement
 
 ORU = "MSH|^~\\&|TRIAGE||||20261123063015+0000||ORU^R01^ORU_R01|{id}|P|2.5.1||||||UNICODE UTF-8\rPID|1||PID-1||山田^太郎\r"
@@ -331,3 +333,50 @@ def test_tls_is_spoken_and_a_stranger_is_not_believed(make_messages, localhost_c
             (outcome,) = SENDER.send(replace(where, tls_ca_file=ca_file), make_messages())
             assert (outcome.action, outcome.answered) == (Action.TRY_AGAIN, False)
             assert outcome.detail.startswith(detail)
+
+
+def test_receiver_that_asks_for_a_certificate_is_shown_ours(make_messages, localhost_certificates):
+    own = OwnCertificate(localhost_certificates / "certificate.pem", localhost_certificates / "certificate.key")
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=own.certificate)
+    served.load_cert_chain(own.certificate, own.key)
+    served.verify_mode = ssl.CERT_REQUIRED
+
+    def behave(connection: socket.socket) -> None:
+        with contextlib.suppress(ssl.SSLError), served.wrap_socket(connection, server_side=True) as secured:
+            read_block(secured)
+            secured.sendall(ack("ID1"))
+
+    with receiver(behave) as port:
+        where = replace(destination(port, "localhost"), tls_ca_file=own.certificate)
+        (shown,) = replace(SENDER, own=own).send(where, make_messages())
+        assert shown.action is Action.DONE
+        (nameless,) = SENDER.send(where, make_messages())
+        assert (nameless.action, nameless.answered) == (Action.TRY_AGAIN, False)
+        lost = replace(own, key=localhost_certificates / "none.key")
+        (unreadable,) = replace(SENDER, own=lost).send(where, make_messages())
+        assert unreadable.detail.startswith("our certificate")
+
+
+# addressing ----------------------------------------------------------------------------------------------------------
+
+
+def test_header_names_whom_the_destination_says(make_messages):
+    heard: list[bytes] = []
+
+    def behave(connection: socket.socket) -> None:
+        heard.append(read_block(connection))
+        connection.sendall(ack("ID1"))
+
+    with receiver(behave) as port:
+        plain = destination(port)
+        named = replace(
+            plain, receiving_application="RIS^1.2.3^ISO", receiving_facility="北病院", sending_facility="CT"
+        )
+        for where in (plain, named):
+            (outcome,) = SENDER.send(where, make_messages())
+            assert outcome.action is Action.DONE
+    assert [each.decode().split("|")[2:7] for each in heard] == [
+        ["TRIAGE", "", "", "", "20261123063015+0000"],
+        ["TRIAGE", "CT", "RIS^1.2.3^ISO", "北病院", "20261123063015+0000"],
+    ]
+    assert heard[0].split(b"|")[7:] == heard[1].split(b"|")[7:]

@@ -61,6 +61,7 @@ ADDRESS_FORMS: Mapping[DestinationKind, str] = {
 }
 LONGEST_NAME = 64
 _FILES = ("secret_file", "tls_ca_file")
+_HL7_NAMES = ("sending_application", "sending_facility", "receiving_application", "receiving_facility")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,11 @@ class Destination:
         webhook. Not used for dicom and hl7.
     tls_ca_file
         PEM certificates that the destination's must descend from. With it dicom and hl7 speak TLS; the others use it in
-        place of the authorities that the system trusts, for addresses with https.
+        place of the authorities that the system trusts, for addresses with https. To a destination that asks for it this
+        node shows its own certificate (``tls_certificate``).
+    sending_application, sending_facility, receiving_application, receiving_facility
+        MSH-3 to MSH-6 for a receiver that routes by them; hl7 only. Empty: our AE title in MSH-3, nothing in the others.
+        Components as in HL7: ``RIS^1.2.3^ISO``.
 
     Raises
     ------
@@ -103,6 +108,10 @@ class Destination:
     storage_commitment: bool = False
     secret_file: Path | None = None
     tls_ca_file: Path | None = None
+    sending_application: str = ""
+    sending_facility: str = ""
+    receiving_application: str = ""
+    receiving_facility: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name) <= LONGEST_NAME or not self.name.isprintable():
@@ -120,6 +129,8 @@ class Destination:
             raise self._rejected("tls_ca_file: the address is http, not https")
         for title in self.called_ae_titles:
             checked_ae_title(title)
+        for name in _HL7_NAMES:
+            self._check_hl7_name(name, getattr(self, name))
 
     def _check_address(self) -> None:
         try:
@@ -132,6 +143,12 @@ class Destination:
         except ConfigurationRejected:
             form = ADDRESS_FORMS[self.kind]
             raise self._rejected(f"address: written {form} for kind {self.kind}, not {self.address!r}") from None
+
+    def _check_hl7_name(self, name: str, value: str) -> None:
+        if value and self.kind is not DestinationKind.HL7:
+            raise self._rejected(f"{name} is for kind hl7, not {self.kind}")
+        if len(value) > LONGEST_NAME or not value.isprintable() or set(value) & set("|~\\&") or value.count("^") > 2:
+            raise self._rejected(f"{name} is NAMESPACE or NAMESPACE^UID^TYPE, without | ~ \\ &, not {value!r}")
 
     def _rejected(self, why: str) -> ConfigurationRejected:
         return ConfigurationRejected(f"destination {self.name!r}: {why}")

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,6 +26,7 @@ from triage_node.core.errors import Transient
 from triage_node.core.hl7_acknowledgement import ERROR_NAMES, acknowledged
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject, SendOutcome
+from triage_node.forwarding.client_tls import OwnCertificate, client_context
 
 _log = structlog.get_logger()
 
@@ -69,10 +69,13 @@ class MllpSender:
         Longest wait for TCP (and TLS) to stand.
     answer_timeout_s
         Longest wait for an acknowledgement, and longest standstill while a message is being sent.
+    own
+        What proves to a receiver who we are, where it is spoken to over TLS.
     """
 
     connect_timeout_s: float = 5.0
     answer_timeout_s: float = 30.0
+    own: OwnCertificate | None = None
 
     def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
         """Send all messages; what follows one that was not acknowledged is not sent, but tried again."""
@@ -80,7 +83,7 @@ class MllpSender:
         try:
             with self._connection(destination) as connection:
                 for each in objects:
-                    outcomes.append(self._exchanged(connection, each))
+                    outcomes.append(self._exchanged(connection, destination, each))
         except NoAcknowledgement as error:
             outcomes += _again(objects[len(outcomes) :], str(error), answered=True)
         except Transient as error:
@@ -100,10 +103,10 @@ class MllpSender:
         with self._connection(destination):
             return "accepts connections"
 
-    def _exchanged(self, connection: socket.socket, each: EvidenceObject) -> SendOutcome:
+    def _exchanged(self, connection: socket.socket, destination: Destination, each: EvidenceObject) -> SendOutcome:
         """Send one message and return what its acknowledgement says."""
         try:
-            message = each.path.read_bytes()
+            message = addressed(each.path.read_bytes(), destination)
         except OSError as error:
             detail = f"{each.path.name}: {error.strerror}"
             return SendOutcome(each.sop_instance_uid, Action.GIVE_UP, None, detail, answered=False)
@@ -145,20 +148,37 @@ class MllpSender:
             if destination.tls_ca_file is None:
                 yield plain
                 return
-            with closing(_secured(plain, place.host, destination.tls_ca_file)) as secured:
+            with closing(_secured(plain, place.host, client_context(destination, self.own))) as secured:
                 yield secured
 
 
-def _secured(plain: socket.socket, host: str, ca_file: Path) -> ssl.SSLSocket:
-    """Speak TLS; the files are read every time, so that certificates can be renewed while the node runs."""
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise ReceiverUnreachable(f"tls_ca_file {ca_file} cannot be read as PEM certificates") from error
+def _secured(plain: socket.socket, host: str, context: ssl.SSLContext) -> ssl.SSLSocket:
     try:
         return context.wrap_socket(plain, server_hostname=host)
     except OSError as error:
         raise ReceiverUnreachable(f"TLS failed: {_shown(error)}") from error
+
+
+def addressed(message: bytes, destination: Destination) -> bytes:
+    """Return the message with MSH-3 to MSH-6 as the destination wants them; what it does not name stays as written.
+
+    Examples
+    --------
+    >>> from triage_node.core.destination import DestinationKind
+    >>> ris = Destination("ris", DestinationKind.HL7, "10.0.0.9:2575", receiving_application="RIS")
+    >>> addressed(b"MSH|^~\\\\&|TRIAGE||||20261123\\rPID|1\\r", ris)
+    b'MSH|^~\\\\&|TRIAGE||RIS||20261123\\rPID|1\\r'
+    """
+    names = (
+        destination.sending_application,
+        destination.sending_facility,
+        destination.receiving_application,
+        destination.receiving_facility,
+    )
+    header, end, others = message.partition(b"\r")
+    fields = header.split(b"|")  # MSH-1 is the separator itself, so that MSH-3 is the third piece
+    fields[2:6] = [name.encode() or written for name, written in zip(names, fields[2:6], strict=True)]
+    return b"|".join(fields) + end + others
 
 
 def read_acknowledgement(answer: bytes) -> Acknowledgement:

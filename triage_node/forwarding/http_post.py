@@ -25,6 +25,7 @@ from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action
 from triage_node.core.errors import Transient
 from triage_node.core.ports import EvidenceObject, SendOutcome
+from triage_node.forwarding.client_tls import OwnCertificate
 from triage_node.forwarding.http_access import CredentialsMissing, open_session
 
 _log = structlog.get_logger()
@@ -79,12 +80,15 @@ class WebhookSender:
     ----------
     connect_timeout_s, answer_timeout_s
         Longest wait for the connection, and for the answer to a request.
+    own
+        What proves to a receiver who we are, where it asks for a certificate.
     now_s
         Seconds since 1970, for the signature.
     """
 
     connect_timeout_s: float = 5.0
     answer_timeout_s: float = 30.0
+    own: OwnCertificate | None = None
     now_s: Callable[[], float] = time.time
 
     def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
@@ -100,7 +104,7 @@ class WebhookSender:
             It could not be reached, or there is no secret to sign with.
         """
         _secret(destination)
-        with _session(destination) as session:
+        with _session(destination, self.own) as session:
             answer = _asked(session, "OPTIONS", destination.address, self._timeouts, {}, b"")
         return f"answers {_status_in_words(answer.status_code)}"
 
@@ -117,7 +121,7 @@ class WebhookSender:
             EVENT: str(json.loads(body)["event"]),
             DELIVERY: made.sop_instance_uid,
         }
-        with _session(destination) as session:
+        with _session(destination, self.own) as session:
             answer = _asked(session, "POST", destination.address, self._timeouts, headers, body)
         action = status_action(answer.status_code)
         return SendOutcome(made.sop_instance_uid, action, answer.status_code, _status_in_words(answer.status_code))
@@ -131,10 +135,13 @@ class FhirSender:
     ----------
     connect_timeout_s, answer_timeout_s
         Longest wait for the connection, and for the answer to a request.
+    own
+        What proves to a server who we are, where it asks for a certificate.
     """
 
     connect_timeout_s: float = 5.0
     answer_timeout_s: float = 30.0
+    own: OwnCertificate | None = None
 
     def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
         """Post each bundle in a request of its own; what follows one that was not answered is not posted."""
@@ -149,7 +156,7 @@ class FhirSender:
             It could not be reached, or is no FHIR server of release 4.
         """
         where = f"{destination.address.rstrip('/')}/metadata"
-        with open_session(destination) as session:
+        with open_session(destination, self.own) as session:
             answer = _asked(session, "GET", where, self._timeouts, {"Accept": FHIR_JSON}, b"")
         version = _resource(answer).get("fhirVersion", "")
         if answer.status_code != HTTPStatus.OK or not str(version).startswith("4."):
@@ -162,7 +169,7 @@ class FhirSender:
 
     def _post(self, destination: Destination, made: EvidenceObject, body: bytes) -> SendOutcome:
         headers = {"Content-Type": FHIR_JSON, "Accept": FHIR_JSON, "Prefer": "return=minimal"}
-        with open_session(destination) as session:
+        with open_session(destination, self.own) as session:
             answer = _asked(session, "POST", destination.address, self._timeouts, headers, body)
         action, detail = _transaction_result(answer)
         return SendOutcome(made.sop_instance_uid, action, answer.status_code, detail)
@@ -197,9 +204,9 @@ def _posted_all(post: _Post, destination: Destination, objects: Sequence[Evidenc
     return outcomes
 
 
-def _session(destination: Destination) -> requests.Session:
+def _session(destination: Destination, own: OwnCertificate | None) -> requests.Session:
     """Return a session that shows no credentials: the secret of a webhook never leaves this node."""
-    return open_session(replace(destination, secret_file=None))
+    return open_session(replace(destination, secret_file=None), own)
 
 
 def _secret(destination: Destination) -> bytes:
@@ -233,7 +240,6 @@ def _asked(
             timeout=timeouts,
             allow_redirects=False,
             stream=True,
-            verify=session.verify,  # else REQUESTS_CA_BUNDLE would go before a destination's own authority
         ) as answer:
             content = answer.raw.read(_LONGEST_ANSWER, decode_content=True)
             return _Answer(answer.status_code, content)

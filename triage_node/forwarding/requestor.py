@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
@@ -24,6 +23,7 @@ from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATIO
 from triage_node.core.destination import Destination
 from triage_node.core.errors import Transient
 from triage_node.core.identifiers import PeerAddress
+from triage_node.forwarding.client_tls import OwnCertificate, TlsFileUnreadable, client_context
 
 _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU, and their debug lines hold patient identifiers
 
@@ -78,8 +78,8 @@ class Requestor:
         Longest wait for the answer to a request, and longest standstill while one is being sent.
     tls
         Context for TLS, None for plain TCP.
-    certificate, key
-        PEM files that prove to a destination who we are, where it is spoken to over TLS.
+    own
+        What proves to a destination who we are, where it is spoken to over TLS.
     """
 
     calling_ae_title: str
@@ -87,8 +87,7 @@ class Requestor:
     association_timeout_s: float = 30.0
     dimse_timeout_s: float = 30.0
     tls: ssl.SSLContext | None = field(default=None, compare=False)
-    certificate: Path | None = None
-    key: Path | None = None
+    own: OwnCertificate | None = None
 
     def secured(self, destination: Destination) -> Requestor:
         """Return the requestor for a destination: with TLS where it names the authorities that its certificate descends from.
@@ -101,11 +100,9 @@ class Requestor:
         if destination.tls_ca_file is None:
             return self
         try:
-            context = ssl.create_default_context(cafile=destination.tls_ca_file)
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-        except OSError as error:  # SSLError among them
-            raise PeerUnreachable(f"{destination}: tls_ca_file or our certificate cannot be read: {error}") from error
+            context = client_context(destination, self.own)
+        except TlsFileUnreadable as error:
+            raise PeerUnreachable(f"{destination}: {error}") from error
         return replace(self, tls=context)
 
     @contextmanager

@@ -27,6 +27,7 @@ from triage_node.core.destination import Destination
 from triage_node.core.dimse_status import Action, classified
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.ports import EvidenceObject, SendOutcome
+from triage_node.forwarding.client_tls import OwnCertificate
 from triage_node.forwarding.outgoing import NotSendable, OutgoingInstance, batches, proposals
 from triage_node.forwarding.requestor import NothingAccepted, PeerUnreachable, Requestor
 
@@ -60,7 +61,7 @@ class StorageScu:
 
     Parameters
     ----------
-    calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, certificate, key
+    calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, own
         See ``Requestor``.
     """
 
@@ -72,11 +73,10 @@ class StorageScu:
         association_timeout_s: float = 30.0,
         dimse_timeout_s: float = 30.0,
         tls: ssl.SSLContext | None = None,
-        certificate: Path | None = None,
-        key: Path | None = None,
+        own: OwnCertificate | None = None,
     ) -> None:
         self._requestor = Requestor(
-            calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, certificate, key
+            calling_ae_title, connect_timeout_s, association_timeout_s, dimse_timeout_s, tls, own
         )
 
     def secured(self, destination: Destination) -> StorageScu:

@@ -21,6 +21,7 @@ from triage_node.core.dimse_status import Action, classified
 from triage_node.core.errors import Transient
 from triage_node.core.http_status import http_action
 from triage_node.core.ports import EvidenceObject, SendOutcome
+from triage_node.forwarding.client_tls import OwnCertificate
 from triage_node.forwarding.http_access import CredentialsMissing, open_session
 
 _log = structlog.get_logger()
@@ -43,10 +44,13 @@ class StowSender:
     ----------
     connect_timeout_s, answer_timeout_s
         Longest wait for the connection, and for the answer to a request.
+    own
+        What proves to a service who we are, where it asks for a certificate.
     """
 
     connect_timeout_s: float = 5.0
     answer_timeout_s: float = 30.0
+    own: OwnCertificate | None = None
 
     def send(self, destination: Destination, objects: Sequence[EvidenceObject]) -> Sequence[SendOutcome]:
         """Store all objects; a service that cannot be reached is TRY_AGAIN for all."""
@@ -73,7 +77,7 @@ class StowSender:
             It could not be reached, does not know us, or has nothing at this address.
         """
         try:
-            with open_session(destination) as session:
+            with open_session(destination, self.own) as session:
                 where = f"{destination.address.rstrip('/')}/studies"
                 answer = session.get(where, params={"limit": 1}, timeout=self._timeouts, allow_redirects=False)
         except requests.RequestException as error:
@@ -104,7 +108,7 @@ class StowSender:
     def _posted(self, destination: Destination, objects: Sequence[EvidenceObject]) -> tuple[requests.Response, Dataset]:
         """Return the answer and its status report, empty where there is none."""
         answers: list[requests.Response] = []
-        with open_session(destination) as session:
+        with open_session(destination, self.own) as session:
             session.hooks["response"].append(lambda answer, **_: answers.append(answer))
             client = DICOMwebClient(
                 destination.address.rstrip("/"),

@@ -12,9 +12,17 @@ from triage_node.settings import Settings
 if TYPE_CHECKING:
     from triage_node.arrival.storage_commitment import StorageCommitment
     from triage_node.core.ports import Sender
+    from triage_node.forwarding.client_tls import OwnCertificate
     from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
     from triage_node.forwarding.storage_scu import StorageScu
     from triage_node.pipeline.steps import StudyPath
+
+
+def own_certificate(settings: Settings) -> OwnCertificate | None:
+    """Return what proves to destinations who we are: the certificate that the SCP shows too."""
+    from triage_node.forwarding.client_tls import OwnCertificate
+
+    return None if settings.tls_certificate is None else OwnCertificate(settings.tls_certificate, settings.tls_key)
 
 
 def storage_scu(settings: Settings) -> StorageScu:
@@ -26,8 +34,7 @@ def storage_scu(settings: Settings) -> StorageScu:
         connect_timeout_s=settings.connect_timeout_s,
         association_timeout_s=settings.dimse_timeout_s,
         dimse_timeout_s=settings.dimse_timeout_s,
-        certificate=settings.tls_certificate,
-        key=settings.tls_key,
+        own=own_certificate(settings),
     )
 
 
@@ -37,7 +44,7 @@ def commitment_scu(settings: Settings) -> StorageCommitmentScu:
     from triage_node.forwarding.storage_commitment_scu import StorageCommitmentScu
 
     timeouts = settings.connect_timeout_s, settings.dimse_timeout_s, settings.dimse_timeout_s
-    requestor = Requestor(settings.ae_title, *timeouts, certificate=settings.tls_certificate, key=settings.tls_key)
+    requestor = Requestor(settings.ae_title, *timeouts, own=own_certificate(settings))
     return StorageCommitmentScu(requestor)
 
 
@@ -65,10 +72,11 @@ def senders(settings: Settings) -> Mapping[DestinationKind, Sender]:
     from triage_node.forwarding.stow_rs import StowSender
 
     waits = (settings.connect_timeout_s, settings.dimse_timeout_s)
+    own = own_certificate(settings)
     return {
         DestinationKind.DICOM: DicomSender(storage_scu(settings)),
-        DestinationKind.STOW: StowSender(*waits),
-        DestinationKind.HL7: MllpSender(*waits),
-        DestinationKind.WEBHOOK: WebhookSender(*waits),
-        DestinationKind.FHIR: FhirSender(*waits),
+        DestinationKind.STOW: StowSender(*waits, own=own),
+        DestinationKind.HL7: MllpSender(*waits, own=own),
+        DestinationKind.WEBHOOK: WebhookSender(*waits, own=own),
+        DestinationKind.FHIR: FhirSender(*waits, own=own),
     }
