@@ -17,6 +17,7 @@ from triage_node.core.study_state import State
 from triage_node.web.app import make_app
 from triage_node.web.health import NEEDED, check
 from triage_node.web.parts import WebParts
+from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.repository import SqlStudyRepository
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -28,8 +29,14 @@ def repository(sqlite_engine: Engine) -> SqlStudyRepository:
 
 
 @pytest.fixture
-def client(repository: SqlStudyRepository, tmp_path: Path) -> TestClient:
-    parts = WebParts("1.2.3", SteppedClock(NOW), lambda: check(repository, tmp_path / "spool", NOW), KnownVisitors())
+def client(repository: SqlStudyRepository, sqlite_engine: Engine, tmp_path: Path) -> TestClient:
+    parts = WebParts(
+        version="1.2.3",
+        clock=SteppedClock(NOW),
+        health=lambda: check(repository, tmp_path / "spool", NOW),
+        visitors=KnownVisitors(),
+        audit=SqlAuditTrail(sqlite_engine),
+    )
     return TestClient(make_app(parts))
 
 

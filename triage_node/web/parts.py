@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from triage_node.core.drift import DriftTotals
-from triage_node.core.ports import Clock, Visitors
+from triage_node.core.ports import AuditTrail, Clock, Visitors
 from triage_node.web.health import Health
 
 
@@ -24,6 +24,8 @@ class WebParts:
         Called for each health page, probe and scrape.
     visitors
         Who sends a request.
+    audit
+        Where every view of a patient and every change is noted.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
     """
@@ -32,4 +34,5 @@ class WebParts:
     clock: Clock
     health: Callable[[], Health]
     visitors: Visitors
+    audit: AuditTrail
     drift_totals: Callable[[], DriftTotals] | None = None

@@ -10,6 +10,7 @@ from triage_node.wiring.installation import migrations_folder
 
 if TYPE_CHECKING:
     from triage_node.worklist.accounts import SqlAccounts
+    from triage_node.worklist.audit import SqlAuditTrail
     from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.repository import SqlStudyRepository
     from triage_node.worklist.shadow import SqlShadowLog
@@ -89,3 +90,11 @@ def accounts(settings: Settings) -> SqlAccounts:
     from triage_node.worklist.engine import make_engine
 
     return SqlAccounts(make_engine(settings.database))
+
+
+def audit_trail(settings: Settings) -> SqlAuditTrail:
+    """Return the trail of who looked and who changed what."""
+    from triage_node.worklist.audit import SqlAuditTrail
+    from triage_node.worklist.engine import make_engine
+
+    return SqlAuditTrail(make_engine(settings.database))

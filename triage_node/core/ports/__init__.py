@@ -3,7 +3,7 @@
 Every time is an aware UTC datetime. Every path lies on storage that all processes of the node share.
 """
 
-from triage_node.core.ports.accounts import Visitors
+from triage_node.core.ports.accounts import AuditTrail, Visitors
 from triage_node.core.ports.arrival import AssociationPeer, QuarantinedObject, Spool, StoredInstance
 from triage_node.core.ports.clock import Clock
 from triage_node.core.ports.evidence import (
@@ -33,6 +33,7 @@ from triage_node.core.ports.worklist import (
 
 __all__ = [
     "AssociationPeer",
+    "AuditTrail",
     "Candidate",
     "Classifier",
     "Clock",
