@@ -25,7 +25,7 @@ from triage_node.cli import evaluate_commands
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.datasets import open_dataset, subject_digest
 from triage_node.training.predictions import COLUMNS, read_predictions
-from triage_node.training.release_reading import read_dataset, trained_on
+from triage_node.training.release_reading import ReleaseReader, read_dataset, trained_on
 from triage_node.training.sources import described_sources
 
 app = typer.Typer()
@@ -71,7 +71,9 @@ def test_the_command_prints_the_reports_json(table: Path, tmp_path: Path) -> Non
         (["{table}", "--data", "ct-ich:."], "give either PREDICTIONS.csv or --data"),
         (["{table}", "{table}"], "two models are called sli"),
         (["{table}", "--slices"], "it holds no slices"),
-        (["{table}", "--regions", "."], "--regions needs --data"),
+        (["{table}", "--regions", "."], "need --data"),
+        (["{table}", "--run", "."], "need --data"),
+        (["--data", "ct-ich:.", "--run", ".", "--release", "x"], "leave --release and --shadow out"),
         (["missing.csv"], "missing.csv: it cannot be read"),
         (["--data", "ct-ich"], "Write SOURCE:FOLDER"),
     ],
@@ -161,7 +163,7 @@ def test_an_operator_who_insists_is_warned(data: Path, release: Path, tmp_path: 
 def test_scores_are_the_nodes_own(data: Path, release: Path) -> None:
     cascade = Cascade.load(release, device="cpu")
     scans = open_dataset(f"ct-ich:{data}").scans
-    predictions = read_dataset(cascade, scans, "random")
+    predictions = read_dataset(ReleaseReader(cascade), scans)
     volume = scans[0].load()
     finding = cascade.read_volume(volume.volume_hu, volume.slice_spacing_mm, scans[0].slice_ids).finding
     assert predictions.scores[0, 0] == pytest.approx(finding.ich_probability, abs=1e-5)

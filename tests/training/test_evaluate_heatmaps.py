@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from triage_node.phantom.truth_tables import mask_image
 from triage_node.training.datasets import DatasetRejected
 from triage_node.training.heatmap_scores import (
     MaskedSlice,
@@ -37,14 +38,15 @@ def blob(row: int, column: int) -> np.ndarray:
 
 def test_a_heatmap_on_the_blood_scores_and_one_elsewhere_does_not() -> None:
     hu, mask = head_slice()
-    slices = [MaskedSlice(f"P{i % 6}", hu, blob(50, 80) if i % 3 else blob(90, 30), mask) for i in range(12)]
+    slices = [MaskedSlice(f"P{i % 6}", hu, {"heat": blob(50, 80) if i % 3 else blob(90, 30)}, mask) for i in range(12)]
     found = score_heatmaps(slices, tolerance_pixels=3)
     heat, chance, bright = found.scores
     assert heat.pointing.value == pytest.approx(8 / 12)
     assert bright.pointing.value == 1.0
     assert chance.pointing.value < 0.1
     assert chance.energy.value == pytest.approx(mask.sum() / inner_tissue(hu).sum())
-    assert (found.slices, found.patients, found.without_heat) == (12, 6, 0)
+    assert [each.name for each in found.scores] == ["heat", "random point", "brightest tissue"]
+    assert (found.slices, found.patients, heat.empty) == (12, 6, 0)
     assert heat.pointing.lower < heat.pointing.value < heat.pointing.upper
 
 
@@ -52,7 +54,9 @@ def test_an_empty_heatmap_misses() -> None:
     hu, mask = head_slice()
     assert not pointing_hit(np.zeros_like(hu), mask)
     assert energy_inside(np.zeros_like(hu), mask) == 0.0
-    assert score_heatmaps([MaskedSlice("P", hu, np.zeros_like(hu), mask)]).without_heat == 1
+    empty = {"empty": np.zeros_like(hu), "not": blob(50, 80)}
+    first, second, *_ = score_heatmaps([MaskedSlice("P", hu, empty, mask)]).scores
+    assert (first.empty, second.empty) == (1, 0)
 
 
 def test_brightness_does_not_point_at_bone() -> None:
@@ -79,7 +83,7 @@ def regions(tmp_path: Path) -> Path:
 
 
 def test_drawn_regions_are_brought_to_the_slices_grid(regions: Path) -> None:
-    (mask,) = read_region_masks(regions)
+    (mask,) = read_region_masks(regions, "ct-ich")
     assert (mask.series, mask.slice_id) == ("078", "11")
     loaded = mask.load((130, 130))
     assert loaded.shape == (130, 130)
@@ -93,7 +97,7 @@ def test_drawn_regions_are_brought_to_the_slices_grid(regions: Path) -> None:
     [
         ("078,12,masks/078_12.png,1,0", "row 3: masks/078_12.png is missing"),
         ("078,12,../elsewhere.png,1,0", "row 3"),
-        ("078,11,masks/078_11.png,1,0", "row 3: patient 78 slice 11 occurs twice"),
+        ("078,11,masks/078_11.png,1,0", "row 3: 078 slice 11 occurs twice"),
         ("seven,11,masks/078_11.png,1,0", "row 3: 'seven' in column PatientNumber is not a whole number"),
     ],
 )
@@ -101,4 +105,16 @@ def test_a_region_table_that_does_not_fit_is_refused(regions: Path, row: str, sa
     with (regions / "masks.csv").open("a") as stream:
         stream.write(row + "\n")
     with pytest.raises(DatasetRejected, match=said):
-        read_region_masks(regions)
+        read_region_masks(regions, "ct-ich")
+
+
+def test_every_kind_in_a_phantoms_mask_is_blood(tmp_path: Path) -> None:
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[:8, :8], mask[8:16, :8] = 1, 18
+    (tmp_path / "masks").mkdir()
+    mask_image(mask).save(tmp_path / "masks/7.png")
+    (tmp_path / "masks.csv").write_text("subject,slice,file\nphantom-000007,1.2.3,masks/7.png\n")
+    (region,) = read_region_masks(tmp_path, "folder")
+    assert (region.series, region.slice_id) == ("phantom-000007", "1.2.3")
+    np.testing.assert_array_equal(region.load((64, 64)), mask > 0)
+    np.testing.assert_array_equal(np.asarray(Image.open(region.path)), mask)

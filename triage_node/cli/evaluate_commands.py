@@ -12,11 +12,11 @@ import typer
 from triage_node.cli import options
 
 if TYPE_CHECKING:
-    from triage_node.cascade.runner import Cascade
-    from triage_node.training.datasets import LabelledScan
+    from triage_node.training.datasets import LabelledDataset, LabelledScan
     from triage_node.training.evaluate import Thresholds
-    from triage_node.training.heatmap_scores import HeatmapEvaluation
+    from triage_node.training.evaluation_reading import JudgedMaterial
     from triage_node.training.predictions import Predictions
+    from triage_node.training.release_reading import ScanReader
 
 _TABLE_WIDTH = 120
 """Columns of the widest table, for files and pipes; a narrower terminal folds it."""
@@ -60,6 +60,13 @@ def evaluate(
         str | None,
         typer.Option(help="With --data: the release to read with, a name or a folder. [default: the active]"),
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --data: the folder of a finished `triage-node train` on it; every patient is read by the networks that "
+            "did not see it."
+        ),
+    ] = None,
     operating_point: Annotated[
         str, typer.Option(help="With --data: whose thresholds are used where none is given.")
     ] = "balanced",
@@ -71,7 +78,10 @@ def evaluate(
     ] = False,
     regions: Annotated[
         Path | None,
-        typer.Option(help="With --data ct-ich: folder of drawn regions (masks.csv) to score heatmaps with."),
+        typer.Option(
+            help="With --data: folder of drawn regions (masks.csv) to score heatmaps with. [default: for folder, its own "
+            "masks.csv where it has one]"
+        ),
     ] = None,
     config: options.Config = None,
     json_: options.AsJson = False,
@@ -86,11 +96,15 @@ def evaluate(
 
     if bool(predictions) == bool(data):
         raise ConfigurationRejected("give either PREDICTIONS.csv or --data SOURCE:FOLDER")
-    if regions and not data:
-        raise ConfigurationRejected("--regions needs --data: heatmaps are made by reading")
+    if not data and (regions or run or release):
+        raise ConfigurationRejected(
+            "--regions, --run and --release need --data: they are of use only where scans are read"
+        )
+    if run and (release or shadow):
+        raise ConfigurationRejected("--run reads with the run's own networks; leave --release and --shadow out")
     if data:
-        asked = [release, *([shadow] if shadow else [])]
-        found = _read_with_releases(data, asked, operating_point, even_if_trained_on, config, out, regions)
+        asked = _Asked(data, release, shadow, run, operating_point, even_if_trained_on, regions)
+        found = _read_first(asked, config, out)
     else:
         found = _read_tables_only(predictions or [], shadow)
     thresholds = _overridden(found.thresholds, threshold, slice_threshold, subtype_threshold)
@@ -98,21 +112,22 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What is to be judged, wherever it came from."""
+class _Asked:
+    """What is to be read, and with what."""
 
-    models: Sequence[Predictions]
-    shadow: Predictions | None
-    thresholds: Thresholds
-    warnings: Sequence[str] = ()
-    seen_in_training: Sequence[str] = ()
-    heatmaps: HeatmapEvaluation | None = None
+    data: str
+    release: str | None
+    shadow: str | None
+    run: Path | None
+    operating_point: str
+    even_if_trained_on: bool
+    regions: Path | None
 
 
-def _read_tables_only(named: Sequence[str], shadow: str | None) -> _Read:
-    from triage_node.training.evaluate import Thresholds
+def _read_tables_only(named: Sequence[str], shadow: str | None) -> JudgedMaterial:
+    from triage_node.training.evaluation_reading import JudgedMaterial
 
-    return _Read(_read_tables(named), _read_tables([shadow])[0] if shadow else None, Thresholds())
+    return JudgedMaterial(_read_tables(named), _read_tables([shadow])[0] if shadow else None)
 
 
 def _read_tables(named: Sequence[str]) -> list[Predictions]:
@@ -144,56 +159,44 @@ def _overridden(
     return thresholds
 
 
-def _read_with_releases(
-    data: str,
-    releases: Sequence[str | None],
-    operating_point: str,
-    even_if_trained_on: bool,
-    config: Path | None,
-    out: Path,
-    regions: Path | None,
-) -> _Read:
-    """Read a data set with one release, or two; keep each one's predictions beside the report."""
+def _read_first(asked: _Asked, config: Path | None, out: Path) -> JudgedMaterial:
+    """Read a data set with one release, with two, or with a run's networks out of fold."""
+    from dataclasses import replace
+
+    from triage_node.training.datasets import open_dataset
+    from triage_node.training.evaluation_reading import read_material
+    from triage_node.training.fold_reading import FoldReader
+
+    dataset = open_dataset(asked.data)
+    folder = Path(asked.data.partition(":")[2])
+    seen: list[str] = []
+    readers: list[ScanReader] = []
+    if asked.run is not None:
+        readers.append(FoldReader.open(asked.run, dataset, asked.operating_point))
+    else:
+        readers, seen = _release_readers(asked, dataset, config)
+    found = read_material(dataset, folder, readers, asked.regions, out, _with_progress)
+    return replace(found, seen_in_training=seen)
+
+
+def _release_readers(
+    asked: _Asked, dataset: LabelledDataset, config: Path | None
+) -> tuple[list[ScanReader], list[str]]:
+    """Load the release, and the one in its shadow; say where they were trained on these patients."""
     from triage_node import wiring
     from triage_node.cascade.runner import Cascade
     from triage_node.cascade.weights import active_release_folder
-    from triage_node.training.datasets import open_dataset
-    from triage_node.training.predictions import write_predictions
-    from triage_node.training.release_reading import read_dataset, refuse_trained_on, thresholds_of
+    from triage_node.training.release_reading import ReleaseReader, refuse_trained_on
 
     home = wiring.weights_folder(options.load(config))
-    dataset = open_dataset(data)
-    warnings = [f"left out: {each.series}, {each.reason}" for each in dataset.excluded[:20]]
-    cascades: list[Cascade] = []
+    readers: list[ScanReader] = []
     seen: list[str] = []
-    for name in releases:
+    for name in (asked.release, asked.shadow) if asked.shadow else (asked.release,):
         folder = active_release_folder(home) if name is None else Path(name) if Path(name).is_dir() else home / name
-        cascades.append(Cascade.load(folder, operating_point=operating_point))
-        seen += refuse_trained_on(cascades[-1].release, dataset, allow=even_if_trained_on)
-    out.mkdir(parents=True, exist_ok=True)
-    found: list[Predictions] = []
-    for cascade in cascades:
-        name = cascade.release.name if not found else f"{cascade.release.name} (shadow)"
-        found.append(read_dataset(cascade, _with_progress(dataset.scans, f"reading with {name}"), name))
-        kind = "predictions" if len(found) == 1 else "shadow_predictions"
-        write_predictions(out / f"{kind}_{cascade.release.name}.csv", found[-1])
-    return _Read(
-        models=found[:1],
-        shadow=found[1] if len(found) > 1 else None,
-        thresholds=thresholds_of(cascades[0].operating_point),
-        warnings=warnings,
-        seen_in_training=seen,
-        heatmaps=_scored_heatmaps(cascades[0], dataset.scans, regions) if regions else None,
-    )
-
-
-def _scored_heatmaps(cascade: Cascade, scans: Sequence[LabelledScan], regions: Path) -> HeatmapEvaluation:
-    from triage_node.training.heatmap_scores import score_heatmaps
-    from triage_node.training.region_masks import read_region_masks
-    from triage_node.training.release_reading import masked_slices
-
-    drawn = read_region_masks(regions)
-    return score_heatmaps(masked_slices(cascade, scans, drawn))
+        cascade = Cascade.load(folder, operating_point=asked.operating_point)
+        seen += refuse_trained_on(cascade.release, dataset, allow=asked.even_if_trained_on)
+        readers.append(ReleaseReader(cascade, f"{cascade.release.name} (shadow)" if readers else None))
+    return readers, seen
 
 
 def _with_progress(scans: Sequence[LabelledScan], description: str) -> Iterable[LabelledScan]:
@@ -206,7 +209,7 @@ def _with_progress(scans: Sequence[LabelledScan], description: str) -> Iterable[
 
 
 def _judge_and_show(
-    found: _Read, thresholds: Thresholds, readers: Path | None, slices: bool, out: Path, json_: bool
+    found: JudgedMaterial, thresholds: Thresholds, readers: Path | None, slices: bool, out: Path, json_: bool
 ) -> None:
     from triage_node.training.evaluate import evaluate as judge
     from triage_node.training.evaluation_json import evaluation_to_json
@@ -222,6 +225,7 @@ def _judge_and_show(
         warnings=found.warnings,
         seen_in_training=found.seen_in_training,
         heatmaps=found.heatmaps,
+        lesions=found.lesions,
     )
     html, _ = write_report(judged, out)
     if json_:

@@ -1,10 +1,11 @@
-"""``phantom``: write made-up head CT studies as DICOM, with their labels."""
+"""``phantom``: write made-up head CT studies as DICOM, with all that is true of them."""
 
 from __future__ import annotations
 
 import csv
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,10 +26,17 @@ def register(app: typer.Typer) -> None:
 
 
 def phantom(
-    out: Annotated[Path, typer.Option(help="Folder to fill: one folder a study, and labels.csv. New or empty.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to fill: one folder a study, and tables of what is true. New or empty.")
+    ],
     studies: Annotated[int, typer.Option(min=1, help="Number of studies.")] = 6,
     seed: Annotated[
-        int, typer.Option(min=0, help="Study n has seed SEED + n; the same seed gives the same heads.")
+        int,
+        typer.Option(
+            min=0,
+            help="Study n has seed SEED + n; the same seed gives the same heads. Training draws from 5000000 on, so that lower "
+            "ones are never trained on.",
+        ),
     ] = 0,
     kinds: Annotated[
         str | None,
@@ -37,13 +45,19 @@ def phantom(
     matrix: Annotated[
         int, typer.Option(min=_FEWEST_PIXELS, max=_MOST_PIXELS, help="Rows and columns of a slice, pixels.")
     ] = 512,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Write masks too: a PNG for each slice with blood, and masks.csv.")
+    ] = False,
     preview: Annotated[
         Path | None, typer.Option(help="Write a contact sheet too (PNG, brain window, one row a study).")
     ] = None,
 ) -> None:
-    """Write made-up head CT studies with the five kinds of blood: DICOM series and labels.csv.
+    """Write made-up head CT studies with the five kinds of blood: DICOM series and what is true of them.
 
-    Kinds are CPH, IVH, SDH, EDH and SAH. No patient was scanned: every object says so in its comments.
+    Kinds are CPH, IVH, SDH, EDH and SAH. labels.csv labels every study and slice; lesions.csv gives each kind's volume
+    (mL), median HU and number of slices; mimics.csv says which look-alikes of blood a head carries; with --masks,
+    masks.csv names for each slice with blood a PNG whose pixel values are bits, 1 CPH, 2 IVH, 4 SDH, 8 EDH, 16 SAH.
+    `triage-node evaluate --data folder:OUT` uses all of them. No patient was scanned: every object says so.
     """
     wanted = _kinds(kinds)
     if preview is not None and preview.suffix.lower() != ".png":
@@ -54,7 +68,7 @@ def phantom(
 
     from triage_node.phantom.contact_sheet import contact_sheet
 
-    rows = list(_written_studies(out, range(seed, seed + studies), wanted, matrix))
+    rows = list(_written_studies(out, range(seed, seed + studies), wanted, matrix, masks))
     if preview is not None:
         preview.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(rows).save(preview)
@@ -80,17 +94,19 @@ def _kinds(text: str | None) -> tuple[str, ...] | None:
 
 
 def _written_studies(
-    out: Path, seeds: Iterable[int], wanted: tuple[str, ...] | None, matrix: int
+    out: Path, seeds: Iterable[int], wanted: tuple[str, ...] | None, matrix: int, masks: bool
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Write each study and its labels; yield its row of the contact sheet."""
+    """Write each study and what is true of it; yield its row of the contact sheet."""
     from triage_node.core.finding import SUBTYPES
-    from triage_node.phantom import make_head
+    from triage_node.phantom import make_head, truth_tables
     from triage_node.phantom.contact_sheet import tile_row
     from triage_node.phantom.dicom_series import write_series
 
-    with (out / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("subject", "slice", "any", *SUBTYPES))
+    with ExitStack() as files:
+        labels = _Table(files, out / "labels.csv", truth_tables.LABEL_COLUMNS)
+        lesions = _Table(files, out / "lesions.csv", truth_tables.LESION_COLUMNS)
+        mimics = _Table(files, out / "mimics.csv", truth_tables.MIMIC_COLUMNS)
+        masked = _Table(files, out / "masks.csv", truth_tables.MASK_COLUMNS) if masks else None
         for seed in _with_progress(list(seeds)):
             head = make_head(seed, kinds=wanted, size=matrix)
             subject = f"phantom-{seed:06}"
@@ -102,17 +118,39 @@ def _written_studies(
                 patient_id=f"PHANTOM-{seed:06}",
                 accession_number=f"PH{seed:06}",
             )
-            table.writerows(_label_rows(subject, [path.name for path in paths], head))
-            file.flush()
+            labels.add(truth_tables.label_rows(subject, [path.name for path in paths], head))
+            lesions.add(truth_tables.lesion_rows(subject, head))
+            mimics.add([truth_tables.mimic_row(subject, head)])
+            if masked is not None:
+                masked.add(_written_masks(out, subject, seed, head))
             shown = [name for name, there in zip(SUBTYPES, head.labels, strict=True) if there]
             yield tile_row(head.volume_hu, f"{subject} {head.age}{head.sex} {' '.join(shown) or 'no blood'}")
 
 
-def _label_rows(subject: str, files: list[str], head: PhantomHead) -> Iterator[tuple[str | int, ...]]:
-    """The subject's row, with an empty slice, then one for each slice."""
-    yield (subject, "", int(head.labels.any()), *map(int, head.labels))
-    for name, labels in zip(files, head.slice_labels, strict=True):
-        yield (subject, name, int(labels.any()), *map(int, labels))
+class _Table:
+    """A CSV that grows study by study, whole after each."""
+
+    def __init__(self, files: ExitStack, path: Path, columns: tuple[str, ...]) -> None:
+        self._file = files.enter_context(path.open("w", newline="", encoding="utf-8"))
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(columns)
+
+    def add(self, rows: Iterable[tuple[str | int | float, ...]]) -> None:
+        self._writer.writerows(rows)
+        self._file.flush()
+
+
+def _written_masks(out: Path, subject: str, seed: int, head: PhantomHead) -> Iterator[tuple[str, ...]]:
+    """Write the mask of every slice that is labelled with blood, and yield its row."""
+    from triage_node.phantom.dicom_series import image_uid
+    from triage_node.phantom.truth_tables import mask_image
+
+    for index, shown in enumerate(head.slice_labels):
+        if shown.any():
+            path = out / "masks" / subject / f"{index + 1:06}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mask_image(head.masks[index]).save(path)
+            yield subject, image_uid(seed, index), path.relative_to(out).as_posix()
 
 
 def _with_progress(seeds: list[int]) -> Iterator[int]:

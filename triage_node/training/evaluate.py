@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from triage_node.core.finding import SUBTYPES
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected
+from triage_node.training.datasets.lesion_table import LesionTable
 from triage_node.training.delong import auc
 from triage_node.training.heatmap_scores import HeatmapEvaluation
+from triage_node.training.lesion_evaluation import LesionEvaluation, evaluate_lesions
 from triage_node.training.metrics import PAPER_THRESHOLD, TargetMetrics, subject_metrics
 from triage_node.training.predictions import Predictions
 from triage_node.training.reader_study import ReaderStudy, reader_study
@@ -112,6 +114,8 @@ class Evaluation:
         Why these subjects are not unseen, said in large letters; empty where nothing is known against them.
     heatmaps
         The first model's, where regions were drawn.
+    lesions
+        The first model's, where volumes are known.
     """
 
     predictions: tuple[Predictions, ...]
@@ -122,6 +126,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     seen_in_training: tuple[str, ...] = ()
     heatmaps: HeatmapEvaluation | None = None
+    lesions: LesionEvaluation | None = None
 
 
 def evaluate(
@@ -134,6 +139,7 @@ def evaluate(
     warnings: Sequence[str] = (),
     seen_in_training: Sequence[str] = (),
     heatmaps: HeatmapEvaluation | None = None,
+    lesions: LesionTable | None = None,
 ) -> Evaluation:
     """Judge one or more models on the same subjects.
 
@@ -153,6 +159,8 @@ def evaluate(
         Put at the head of the report.
     heatmaps
         Shown as they are.
+    lesions
+        Volumes and look-alikes by the subjects of the first.
 
     Raises
     ------
@@ -174,6 +182,7 @@ def evaluate(
         warnings=tuple(warnings),
         seen_in_training=tuple(seen_in_training),
         heatmaps=heatmaps,
+        lesions=evaluate_lesions(first, called_by(first, thresholds)[:, 0], lesions) if lesions else None,
     )
 
 

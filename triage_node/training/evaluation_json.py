@@ -29,6 +29,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "readers": _plain(evaluation.readers),
         "comparison": _plain(evaluation.comparison),
         "heatmaps": _plain(evaluation.heatmaps),
+        "lesions": _plain(evaluation.lesions),
     }
 
 

@@ -24,7 +24,8 @@ from triage_node.training.evaluation_plots import (
     slice_figure,
     threshold_figure,
 )
-from triage_node.training.evaluation_table import HEADINGS, TARGET_NAMES
+from triage_node.training.evaluation_table import HEADINGS, TARGET_NAMES, mimic_name
+from triage_node.training.lesion_evaluation import VOLUME_BANDS
 from triage_node.training.metrics import METRICS
 
 HTML_NAME = "evaluation.html"
@@ -62,7 +63,9 @@ def render_report(evaluation: Evaluation, made_at: datetime) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, interval=_interval, p_value=_p_value, kappa_words=in_words)
+    environment.filters.update(
+        number=_number, interval=_interval, p_value=_p_value, kappa_words=in_words, mimic=mimic_name
+    )
     first, predictions = evaluation.models[0], evaluation.predictions[0]
     return environment.get_template("evaluation_report.html").render(
         evaluation=evaluation,
@@ -73,6 +76,7 @@ def render_report(evaluation: Evaluation, made_at: datetime) -> str:
         metrics=METRICS,
         headings=HEADINGS,
         longest_list=LONGEST_LIST,
+        volume_bands=VOLUME_BANDS,
         plots=_plots(evaluation),
         subjects=len(predictions.subjects),
         folds=len(set(predictions.folds) - {""}),

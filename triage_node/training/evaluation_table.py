@@ -14,6 +14,7 @@ from triage_node.training.datasets.labelled_scan import TARGETS
 from triage_node.training.estimates import Estimate
 from triage_node.training.evaluate import Evaluation
 from triage_node.training.heatmap_scores import HeatmapEvaluation
+from triage_node.training.lesion_evaluation import VOLUME_BANDS, LesionEvaluation
 from triage_node.training.metrics import METRICS, TargetMetrics
 from triage_node.training.reader_study import Spread
 from triage_node.training.release_comparison import ReleaseComparison
@@ -26,6 +27,8 @@ HEADINGS = {
     "auc": "AUC",
 }
 TARGET_NAMES = {"any": "Any hemorrhage", **SUBTYPE_NAMES}
+_NAME_WIDTH = 16
+"""Columns for a model's or reader's name, folded where it is longer, so that no figure is cut."""
 NOT_UNSEEN = "NOT FIGURES OF UNSEEN PATIENTS"
 READER_AUC_NOTE = "* a reader has no curve: (sensitivity + specificity) / 2"
 
@@ -54,6 +57,9 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
         yield comparison_table(evaluation.comparison)
     if evaluation.heatmaps is not None:
         yield heatmap_table(evaluation.heatmaps)
+    if evaluation.lesions is not None:
+        yield lesion_table(evaluation.lesions)
+        yield from mimic_lines(evaluation.lesions)
     for model in evaluation.models:
         yield Text(f"{model.name}: {model.gate.verdict}", style="green" if model.gate.passed else "yellow")
     yield Text("Research use only. Not for diagnostic use.", style="dim")
@@ -69,7 +75,7 @@ def table_3(evaluation: Evaluation) -> Table:
         header_style="bold",
     )
     table.add_column("Target", no_wrap=True)
-    table.add_column("Read by")
+    table.add_column("Read by", max_width=_NAME_WIDTH, overflow="fold")
     table.add_column("n (pos.)", justify="right", no_wrap=True)
     for name in METRICS:
         table.add_column(HEADINGS[name], justify="right", no_wrap=True)
@@ -116,7 +122,8 @@ def slice_table(evaluation: Evaluation) -> Table:
         header_style="bold",
     )
     for name in ("Target", "Read by", "n (pos.)", *(HEADINGS[name] for name in METRICS), "Height alone"):
-        table.add_column(name, justify="left" if name in ("Target", "Read by") else "right", no_wrap=True)
+        width = {"max_width": _NAME_WIDTH, "overflow": "fold"} if name == "Read by" else {"no_wrap": True}
+        table.add_column(name, justify="left" if name in ("Target", "Read by") else "right", **width)
     judged = [
         (target, model.name, each)
         for target in TARGETS
@@ -169,10 +176,49 @@ def comparison_table(comparison: ReleaseComparison) -> Table:
     return table
 
 
+def lesion_table(lesions: LesionEvaluation) -> Table:
+    """Lay out how often blood is flagged, by its volume and kind."""
+    table = Table(
+        title="Blood that is flagged, by volume",
+        caption="Flagged by stage one, of subjects with this blood. ICH by the volume of all blood, a kind by its own."
+        + (f" {lesions.without_volume} bleeding subjects have no volume." if lesions.without_volume else ""),
+        header_style="bold",
+    )
+    table.add_column("Target", no_wrap=True)
+    for name in VOLUME_BANDS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in lesions.sensitivity:
+        table.add_row(_short_name(row.target), *(counted_text(each) for each in row.flagged))
+    return table
+
+
+def counted_text(estimate: Estimate) -> Text:
+    """Write a share over its counts and interval."""
+    text = figure_text(estimate)
+    if estimate.known and estimate.successes is not None:
+        text.append(f"\n{estimate.successes} of {estimate.count}", style="dim")
+    return text
+
+
+def mimic_lines(lesions: LesionEvaluation) -> Iterator[Text]:
+    """Say whether look-alikes are taken for blood, and which."""
+    found = lesions.mimics_only
+    yield Text(lesions.verdict, style="green" if found.known and found.value <= lesions.aim else "yellow")
+    flagged = [each for each in lesions.by_mimic if each.flagged.successes]
+    if flagged:
+        parts = (f"{mimic_name(each.mimic)} {each.flagged.successes} of {each.flagged.count}" for each in flagged)
+        yield Text(f"Flagged without blood, by look-alike: {', '.join(parts)}.", style="dim")
+
+
+def mimic_name(mimic: str) -> str:
+    """Write a look-alike's column as words."""
+    return mimic.replace("_", " ")
+
+
 def heatmap_table(heatmaps: HeatmapEvaluation) -> Table:
     """Lay out heatmaps beside chance and brightness."""
     table = Table(
-        title=f"Heatmaps against drawn regions, {heatmaps.slices} slices of {heatmaps.patients} patients",
+        title=f"Heatmaps against {heatmaps.regions}, {heatmaps.slices} slices of {heatmaps.patients} patients",
         caption=f"Peak within {heatmaps.tolerance_pixels} pixels of the region; share of the heat inside it.",
         header_style="bold",
     )

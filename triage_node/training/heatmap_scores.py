@@ -7,7 +7,7 @@ and what the brightest tissue gives: blood is bright, so a heatmap that does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ BONE_MARGIN_PIXELS = 9
 """Partial volume beside the skull is as bright as blood."""
 BRIGHTNESS_HU = (35.0, 85.0)
 """From dark grey matter to dense clot."""
+BASELINES = ("random point", "brightest tissue")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +40,32 @@ class MaskedSlice:
     ----------
     patient
         Intervals draw whole patients.
-    slice_hu, heatmap : (rows, columns), HU and 0 to 1
+    slice_hu : (rows, columns), HU
+    heatmaps
+        By name, (rows, columns) each, 0 or above; every slice has the same names.
     mask : (rows, columns), the blood
     """
 
     patient: str
     slice_hu: npt.NDArray[np.generic]
-    heatmap: FloatArray
+    heatmaps: Mapping[str, FloatArray]
     mask: BoolArray
 
 
 @dataclass(frozen=True)
 class HeatmapScore:
-    """One way to point at blood, over all slices."""
+    """One way to point at blood, over all slices.
+
+    Attributes
+    ----------
+    empty
+        Slices on which it points nowhere: they miss, and hold no energy.
+    """
 
     name: str
     pointing: Estimate
     energy: Estimate
+    empty: int
 
 
 @dataclass(frozen=True)
@@ -64,14 +74,16 @@ class HeatmapEvaluation:
 
     Attributes
     ----------
-    without_heat
-        Slices whose heatmap is empty: they miss, and hold no energy.
+    regions
+        What they are held against, in words.
+    scores
+        The model's first, then ``BASELINES``.
     """
 
+    regions: str
     slices: int
     patients: int
     tolerance_pixels: int
-    without_heat: int
     scores: tuple[HeatmapScore, ...]
 
 
@@ -125,7 +137,9 @@ def _filtered(values: FloatArray, rule: ImageFilter.Filter) -> npt.NDArray[np.ui
     return np.asarray(Image.fromarray(np.round(values).astype(np.uint8)).filter(rule))
 
 
-def score_heatmaps(slices: Iterable[MaskedSlice], tolerance_pixels: int = TOLERANCE_PIXELS) -> HeatmapEvaluation:
+def score_heatmaps(
+    slices: Iterable[MaskedSlice], tolerance_pixels: int = TOLERANCE_PIXELS, regions: str = "drawn regions"
+) -> HeatmapEvaluation:
     """Score a model's heatmaps beside chance and brightness.
 
     Parameters
@@ -134,6 +148,8 @@ def score_heatmaps(slices: Iterable[MaskedSlice], tolerance_pixels: int = TOLERA
         Each is taken once, so they may be read as they are asked for.
     tolerance_pixels
         How far from the mask the peak may lie.
+    regions
+        What the masks are, in words.
 
     Raises
     ------
@@ -141,48 +157,44 @@ def score_heatmaps(slices: Iterable[MaskedSlice], tolerance_pixels: int = TOLERA
         There is no slice with a mask.
     """
     patients: list[str] = []
-    figures: list[list[float]] = []
-    empty = 0
+    found: dict[str, list[tuple[float, float, bool]]] = {}
     for each in slices:
-        if not each.mask.any():
-            continue
-        patients.append(each.patient)
-        empty += not each.heatmap.max() > 0
-        figures.append(_figures(each, tolerance_pixels))
-    if not figures:
+        if each.mask.any():
+            patients.append(each.patient)
+            for name, figures in _figures(each, tolerance_pixels).items():
+                found.setdefault(name, []).append(figures)
+    if not patients:
         raise DatasetRejected("the regions", "none lies on a slice that was read", "Name the regions of this data set")
-    columns = np.array(figures).T
     clusters = np.unique(patients, return_inverse=True)[1]
 
     def mean(values: FloatArray) -> Estimate:
         return bootstrap_estimate(lambda drawn: float(values[drawn].mean()), clusters)
 
-    names = ("heatmap", "random point", "brightest tissue")
     return HeatmapEvaluation(
-        slices=len(figures),
+        regions=regions,
+        slices=len(patients),
         patients=len(set(patients)),
         tolerance_pixels=tolerance_pixels,
-        without_heat=empty,
         scores=tuple(
-            HeatmapScore(name, mean(columns[2 * index]), mean(columns[2 * index + 1]))
-            for index, name in enumerate(names)
+            HeatmapScore(name, mean(columns[0]), mean(columns[1]), int(columns[2].sum()))
+            for name, columns in ((name, np.array(figures).T) for name, figures in found.items())
         ),
     )
 
 
-def _figures(each: MaskedSlice, tolerance_pixels: int) -> list[float]:
-    """Pointing and energy of the heatmap, of chance (its exact expectation) and of brightness."""
+def _figures(each: MaskedSlice, tolerance_pixels: int) -> dict[str, tuple[float, float, bool]]:
+    """Give pointing, energy and emptiness of each heatmap, of chance (its exact expectation) and of brightness."""
     tissue, bright = inner_tissue(each.slice_hu), brightness(each.slice_hu)
     near = _grown(each.mask, tolerance_pixels)
     area = max(1, int(tissue.sum()))
-    return [
-        float(pointing_hit(each.heatmap, each.mask, tolerance_pixels)),
-        energy_inside(each.heatmap, each.mask),
-        int((near & tissue).sum()) / area,
-        int((each.mask & tissue).sum()) / area,
-        float(pointing_hit(bright, each.mask, tolerance_pixels)),
-        energy_inside(bright, each.mask),
-    ]
+    by_chance = int((near & tissue).sum()) / area, int((each.mask & tissue).sum()) / area, False
+
+    def of(heatmap: FloatArray) -> tuple[float, float, bool]:
+        hit = pointing_hit(heatmap, each.mask, tolerance_pixels)
+        return float(hit), energy_inside(heatmap, each.mask), not heatmap.max() > 0
+
+    own = {name: of(heatmap) for name, heatmap in each.heatmaps.items()}
+    return own | dict(zip(BASELINES, (by_chance, of(bright)), strict=True))
 
 
 def _grown(mask: BoolArray, pixels: int) -> BoolArray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,46 @@ if TYPE_CHECKING:
     from triage_node.cascade.runner import Cascade
 
 FloatArray = npt.NDArray[np.float64]
+
+
+class ScanReader(Protocol):
+    """Who reads a scan: one release, or that of a run's networks which did not see the patient."""
+
+    name: str
+    operating_point: OperatingPoint
+
+    def cascade_for(self, scan: LabelledScan) -> Cascade:
+        """Give the networks to read the scan with."""
+        ...
+
+    def fold_of(self, scan: LabelledScan) -> str:
+        """Name the fold that kept the patient aside, empty where there are no folds."""
+        ...
+
+
+class ReleaseReader:
+    """One release reads everything.
+
+    Parameters
+    ----------
+    cascade
+        The release, resident.
+    name
+        In tables; the release's where None.
+    """
+
+    def __init__(self, cascade: Cascade, name: str | None = None) -> None:
+        self.name = name or cascade.release.name
+        self.operating_point = cascade.operating_point
+        self._cascade = cascade
+
+    def cascade_for(self, scan: LabelledScan) -> Cascade:
+        """Give the release, whoever the patient is."""
+        return self._cascade
+
+    def fold_of(self, scan: LabelledScan) -> str:
+        """Say that there are no folds."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -100,24 +140,22 @@ def thresholds_of(point: OperatingPoint) -> Thresholds:
     return Thresholds(point.threshold, point.slice_threshold, dict(point.subtype_thresholds))
 
 
-def read_dataset(cascade: Cascade, scans: Iterable[LabelledScan], name: str) -> Predictions:
+def read_dataset(reader: ScanReader, scans: Iterable[LabelledScan]) -> Predictions:
     """Read every scan with both stages, stage two whether or not stage one is positive.
 
     Parameters
     ----------
-    cascade
-        A release, resident.
+    reader
+        With what.
     scans
         Read one by one; where a patient has several, each is judged as ``patient/series``.
-    name
-        Of the model in tables.
     """
-    rows = [(scan, *_scores(cascade, scan)) for scan in scans]
+    rows = [(scan, *_scores(reader.cascade_for(scan), scan)) for scan in scans]
     read = [scan for scan, _, _ in rows]
     return Predictions(
-        name=name,
+        name=reader.name,
         subjects=subject_names([scan.subject for scan in read], [scan.series for scan in read]),
-        folds=("",) * len(read),
+        folds=tuple(reader.fold_of(scan) for scan in read),
         scores=np.stack([subject for _, subject, _ in rows]),
         labels=np.stack([scan.labels for scan in read]).astype(np.float64),
         slices=_slices(read, [slices for _, _, slices in rows]),
@@ -125,14 +163,14 @@ def read_dataset(cascade: Cascade, scans: Iterable[LabelledScan], name: str) -> 
 
 
 def masked_slices(
-    cascade: Cascade, scans: Iterable[LabelledScan], regions: Sequence[RegionMask]
+    reader: ScanReader, scans: Iterable[LabelledScan], regions: Sequence[RegionMask]
 ) -> Iterator[MaskedSlice]:
-    """Explain every slice that carries a drawn region, whether or not it is flagged.
+    """Explain every slice that carries a region, whether or not it is flagged, by its own score and by the subject's.
 
     Parameters
     ----------
-    cascade
-        A release, resident.
+    reader
+        With what.
     scans
         Those without a region are not read.
     regions
@@ -145,16 +183,18 @@ def masked_slices(
         if scan.series not in drawn:
             continue
         loaded = scan.load()
-        reading = cascade.read_volume(
+        reading = reader.cascade_for(scan).read_volume(
             loaded.volume_hu, loaded.slice_spacing_mm, scan.slice_ids, pixel_spacing_mm=loaded.pixel_spacing_mm
         )
-        heatmaps = reading.heatmaps("all")
+        by_name = {"heatmap of the slice's score": reading.heatmaps("all")}
+        by_name["heatmap of the subject's score"] = reading.heatmaps("subject")
         for region in drawn[scan.series]:
             if region.slice_id in scan.slice_ids:
                 index = scan.slice_ids.index(region.slice_id)
                 slice_hu = loaded.volume_hu[index]
                 mask = region.load((slice_hu.shape[0], slice_hu.shape[1]))
-                yield MaskedSlice(scan.subject, slice_hu, heatmaps[index], mask)
+                shown = {name: heatmaps[index] for name, heatmaps in by_name.items()}
+                yield MaskedSlice(scan.subject, slice_hu, shown, mask)
 
 
 def _scores(cascade: Cascade, scan: LabelledScan) -> tuple[FloatArray, FloatArray]:
