@@ -101,6 +101,19 @@ def _baselines(rows: Sequence[BaselineRow]) -> list[str]:
     return lines + [f"| {row.name} | {_shown(row.subject)} | {_shown(row.slice)} |" for row in rows]
 
 
+def _phantoms(configuration: RunConfiguration) -> str:
+    """What phantoms contributed, and with which labels."""
+    if not configuration.made_up.phantoms:
+        return "No phantoms."
+    alone = sum(phase.steps for phase in configuration.pretraining)
+    text = f"Phantoms: {configuration.made_up.phantoms}"
+    if alone:
+        text += f"; the CNN learns from them alone for {alone} steps before it sees a patient"
+    if configuration.encoder:
+        text += f"; later they are {configuration.encoder[-1].phantom:.0%} of the slices"
+    return f"{text}. Made-up scans train with slice labels and masks in both label settings."
+
+
 def model_card(
     configuration: RunConfiguration,
     predicted: Predictions,
@@ -140,7 +153,7 @@ def model_card(
         "## Data",
         *sources,
         f"- Made-up blood pasted {made_up.pasted_per_head} times into each head labelled free of blood; a pasted copy trains "
-        f"only where its own patient does. Phantoms: {made_up.phantoms}.",
+        f"only where its own patient does. {_phantoms(configuration)}",
         f"## Figures, out of fold ({configuration.folds} folds by patient, stratified; {training['subjects']} patients, "
         f"{training['subjects_with_blood']} with blood)",
         "\n".join(_figures(predicted)),
