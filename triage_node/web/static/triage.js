@@ -1,0 +1,72 @@
+// What every page does: the theme switch, times in the browser's own time zone, waiting times that go on.
+
+const THEMES = ["system", "dark", "light"];
+
+function showTheme(button, theme) {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  button.textContent = `Theme: ${theme}`;
+}
+
+function startThemeSwitch() {
+  const button = document.getElementById("theme-switch");
+  if (!button) return;
+  let theme = THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system";
+  showTheme(button, theme);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    localStorage.setItem("theme", theme);
+    showTheme(button, theme);
+  });
+}
+
+// A time of today as its clock time, an older one with its day; the whole of it on hovering.
+export function shownMoment(moment, now = new Date()) {
+  const clock = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  if (moment.toDateString() === now.toDateString()) return clock;
+  const day = { day: "numeric", month: "short" };
+  if (moment.getFullYear() !== now.getFullYear()) day.year = "numeric";
+  return `${moment.toLocaleDateString([], day)}, ${clock}`;
+}
+
+// As web/words.py::elapsed says it.
+export function shownElapsed(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  if (whole < 60) return `${whole} s`;
+  if (hours < 1) return `${minutes} min`;
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+// <time class="moment" datetime=...> and <time class="since" datetime=...>; call it again on what was added later.
+export function showTimes(root = document) {
+  for (const each of root.querySelectorAll("time.moment")) {
+    const moment = new Date(each.dateTime);
+    each.textContent = shownMoment(moment);
+    each.title = moment.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
+  }
+  showElapsed(root);
+}
+
+function showElapsed(root = document) {
+  const now = Date.now();
+  for (const each of root.querySelectorAll("time.since")) {
+    const shown = shownElapsed((now - new Date(each.dateTime)) / 1000);
+    if (each.textContent !== shown) each.textContent = shown;
+  }
+}
+
+// A request that changes something, with the session's CSRF token.
+export function send(method, path, body) {
+  const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+  const headers = { "X-CSRF-Token": token };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+}
+
+startThemeSwitch();
+showTimes();
+setInterval(showElapsed, 1000);
