@@ -150,6 +150,7 @@ def _create_reading() -> None:
         sa.Column("performer", sa.String(), nullable=True),
         sa.Column("transaction_uid", sa.String(64), nullable=True),
         sa.Column("taken_at", _TIME, nullable=True),
+        sa.Column("progress", sa.JSON(), nullable=True),
         sa.Column("completed_by", sa.String(), nullable=True),
         sa.Column("completed_at", _TIME, nullable=True),
         sa.PrimaryKeyConstraint("study_id", name=op.f("pk_reader_tasks")),

@@ -18,6 +18,7 @@ from triage_node.web.app import make_app
 from triage_node.web.health import NEEDED, check
 from triage_node.web.parts import WebParts
 from triage_node.worklist.audit import SqlAuditTrail
+from triage_node.worklist.reader_tasks import SqlReaderTasks
 from triage_node.worklist.repository import SqlStudyRepository
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -36,6 +37,7 @@ def client(repository: SqlStudyRepository, sqlite_engine: Engine, tmp_path: Path
         health=lambda: check(repository, tmp_path / "spool", NOW),
         visitors=KnownVisitors(),
         audit=SqlAuditTrail(sqlite_engine),
+        reader_tasks=SqlReaderTasks(sqlite_engine),
     )
     return TestClient(make_app(parts))
 

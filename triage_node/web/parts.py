@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from triage_node.core.drift import DriftTotals
-from triage_node.core.ports import AuditTrail, Clock, Visitors
+from triage_node.core.ports import AuditTrail, Clock, ReaderTasks, Visitors
 from triage_node.web.health import Health
 
 
@@ -26,6 +26,8 @@ class WebParts:
         Who sends a request.
     audit
         Where every view of a patient and every change is noted.
+    reader_tasks
+        Who reads which study, and what they said of it.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
     """
@@ -35,4 +37,5 @@ class WebParts:
     health: Callable[[], Health]
     visitors: Visitors
     audit: AuditTrail
+    reader_tasks: ReaderTasks
     drift_totals: Callable[[], DriftTotals] | None = None

@@ -4,7 +4,16 @@ In: settings. Out: running processes. The only package that knows every station.
 """
 
 from triage_node.wiring.celery_processes import broker_url, run_beat, run_courier, run_worker
-from triage_node.wiring.database import accounts, audit_trail, drift_watch, migrate, repository, results, shadow_log
+from triage_node.wiring.database import (
+    accounts,
+    audit_trail,
+    drift_watch,
+    migrate,
+    reader_tasks,
+    repository,
+    results,
+    shadow_log,
+)
 from triage_node.wiring.forwarding import commitment_scu, senders, storage_commitment, storage_scu
 from triage_node.wiring.installation import SystemClock, migrations_folder, version, weights_folder
 from triage_node.wiring.path import heart, limits, path_rules, read_folder, study_path
@@ -28,6 +37,7 @@ __all__ = [
     "migrations_folder",
     "path_rules",
     "read_folder",
+    "reader_tasks",
     "repository",
     "results",
     "run_beat",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from triage_node.worklist.accounts import SqlAccounts
     from triage_node.worklist.audit import SqlAuditTrail
     from triage_node.worklist.drift import SqlDriftWatch
+    from triage_node.worklist.reader_tasks import SqlReaderTasks
     from triage_node.worklist.repository import SqlStudyRepository
     from triage_node.worklist.shadow import SqlShadowLog
 
@@ -98,3 +99,11 @@ def audit_trail(settings: Settings) -> SqlAuditTrail:
     from triage_node.worklist.engine import make_engine
 
     return SqlAuditTrail(make_engine(settings.database))
+
+
+def reader_tasks(settings: Settings) -> SqlReaderTasks:
+    """Return who reads which study."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.reader_tasks import SqlReaderTasks
+
+    return SqlReaderTasks(make_engine(settings.database))

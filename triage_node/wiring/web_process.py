@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from triage_node import logs
 from triage_node.settings import Settings
-from triage_node.wiring.database import accounts, audit_trail, drift_watch, repository
+from triage_node.wiring.database import accounts, audit_trail, drift_watch, reader_tasks, repository
 from triage_node.wiring.installation import SystemClock, version
 from triage_node.wiring.path import heart
 
@@ -26,6 +26,7 @@ def web_parts(settings: Settings) -> WebParts:
         health=lambda: check(source, settings.spool_dir, clock.now()),
         visitors=accounts(settings),
         audit=audit_trail(settings),
+        reader_tasks=reader_tasks(settings),
         drift_totals=drift_watch(settings).totals,
     )
 

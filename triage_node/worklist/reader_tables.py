@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from triage_node.core.reader_task import EscalationState, Verdict
@@ -15,7 +16,8 @@ from triage_node.worklist.column_types import RowId
 class ReaderTaskRow(Base):
     """Who reads a study: there is no row until somebody acknowledges or takes it. The state is ``StudyRow.task_state``.
 
-    ``transaction_uid`` is the lock of PS3.4 CC.1.1 of whoever has it in progress; ``performer`` a user or an AE title.
+    ``transaction_uid`` is the lock of PS3.4 CC.1.1 of whoever has it in progress, or completed it; ``performer`` a user,
+    or ``AE:`` and an AE title. ``progress`` is what a performer has set over DICOM, in the DICOM JSON model (PS3.18 F.2).
     """
 
     __tablename__ = "reader_tasks"
@@ -26,6 +28,7 @@ class ReaderTaskRow(Base):
     performer: Mapped[str | None]
     transaction_uid: Mapped[str | None] = mapped_column(String(64))
     taken_at: Mapped[datetime | None]
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     completed_by: Mapped[str | None]
     completed_at: Mapped[datetime | None]
 

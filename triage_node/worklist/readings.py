@@ -32,6 +32,7 @@ from triage_node.core.study_state import (
 from triage_node.worklist.arrivals import open_revision
 from triage_node.worklist.closing import end_series
 from triage_node.worklist.observations import observe_reading
+from triage_node.worklist.reader_tasks import note_new_flag
 from triage_node.worklist.row_locks import current_series, locked_series, locked_studies
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import (
@@ -141,6 +142,7 @@ def save_finding(session: Session, series_id: int, revision: int, finding: Findi
     worklist. Returns False where the series has moved on or ended meanwhile.
     """
     series = locked_series(session, series_id)
+    study, was_flagged = series.study, series.study.flagged
     current = series.revision == revision
     if current and series.state in (State.EVIDENCED, State.FORWARDED):
         return True
@@ -148,7 +150,9 @@ def save_finding(session: Session, series_id: int, revision: int, finding: Findi
     awaited = current and series.state in _READABLE
     if awaited:
         series.state = after(series.state, Event.CLASSIFY)
-    update_standing(session, series.study)
+    update_standing(session, study)
+    if study.flagged and not was_flagged:
+        note_new_flag(session, study)
     return awaited
 
 

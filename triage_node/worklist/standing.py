@@ -26,7 +26,9 @@ def update_standing(session: Session, study: StudyRow) -> None:
     study.state = leading_state(series.state for series in counting)
     leaders = [series for series in counting if series.state is study.state]
 
-    best = _show_best_analysis(session, study)
+    best = shown_analysis(session, study)
+    if best is not None:
+        _show(study, best)
     leader = next((each for each in leaders if best and each.id == best.series_id), None) or _most_telling(leaders)
     study.reason = leader.reason
     study.reason_detail = leader.reason_detail
@@ -39,8 +41,8 @@ def _most_telling(leaders: Sequence[SeriesRow]) -> SeriesRow:
     return max(leaders, key=lambda each: (each.reason is not Reason.BETTER_SERIES, each.instance_count, -each.id))
 
 
-def _show_best_analysis(session: Session, study: StudyRow) -> AnalysisRow | None:
-    """Of each series' latest reading, show a flagged one before others, then the one with the highest probability."""
+def shown_analysis(session: Session, study: StudyRow) -> AnalysisRow | None:
+    """Of each series' latest reading, return a flagged one before others, then the one with the highest probability."""
     statement = (
         select(AnalysisRow)
         .join(SeriesRow, SeriesRow.id == AnalysisRow.series_id)
@@ -48,14 +50,14 @@ def _show_best_analysis(session: Session, study: StudyRow) -> AnalysisRow | None
         .order_by(AnalysisRow.revision)
     )
     latest = {analysis.series_id: analysis for analysis in session.scalars(statement)}
-    if not latest:
-        return None
-    best = max(latest.values(), key=lambda each: (each.flagged, each.ich_probability, -each.series_id))
+    return max(latest.values(), key=lambda each: (each.flagged, each.ich_probability, -each.series_id), default=None)
+
+
+def _show(study: StudyRow, best: AnalysisRow) -> None:
     study.ich_probability = best.ich_probability
     study.flagged = best.flagged
     study.subtypes = best.subtypes
     study.classified_at = best.classified_at
-    return best
 
 
 def _released_at(session: Session, series: SeriesRow) -> datetime | None:

@@ -20,6 +20,7 @@ from triage_node.core.ports.forwarding import (
     Sender,
     SendOutcome,
 )
+from triage_node.core.ports.reader_tasks import Feedback, ReaderTask, ReaderTasks
 from triage_node.core.ports.reading import Classifier, HeatmapChoice, Reading, SeriesVolume, VolumeReader
 from triage_node.core.ports.repository import StudyRepository
 from triage_node.core.ports.worklist import (
@@ -45,12 +46,15 @@ __all__ = [
     "EvidenceObject",
     "EvidenceOrder",
     "EvidenceWriter",
+    "Feedback",
     "HeatmapChoice",
     "NotAnalysedOrder",
     "NotAnalysedSeries",
     "OpenSeries",
     "ProcessPulse",
     "QuarantinedObject",
+    "ReaderTask",
+    "ReaderTasks",
     "Reading",
     "SendOutcome",
     "Sender",
