@@ -15,6 +15,7 @@ from triage_node.core.identifiers import IllegalUid
 from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.report import EarlierAnswer
+from triage_node.evidence.kept_heatmaps import archive_name
 from triage_node.evidence.message_files import MessageFiles
 
 
@@ -109,9 +110,12 @@ def test_study_uid_that_would_leave_the_folder_is_refused(make_writer, make_orde
 
 
 def test_no_temporary_file_is_left(make_writer, make_order, make_series, tmp_path):
-    written = make_writer().write(make_order(make_series()))
+    volume = make_series()
+    written = make_writer().write(make_order(volume))
+    folder = written[0].path.parent
+    kept = folder / archive_name(str(dcmread(volume.paths[0]).SeriesInstanceUID), 1)
     assert sorted(tmp_path.joinpath("evidence").rglob("*.*")) == sorted(
-        [*(each.path for each in written), written[0].path.parent]
+        [*(each.path for each in written), kept, folder]
     )
 
 

@@ -66,10 +66,10 @@ class PixelVolumeReader:
             return Refusal(Reason.UNDECODABLE, str(refused))
         except OSError as error:
             raise FileOutOfReach(f"{error.strerror}: {error.filename}") from error
-        flips = _flips(stack.slices[0].orientation)
-        if flips is None:
+        flipped = flips(stack.slices[0].orientation)
+        if flipped is None:
             return Refusal(Reason.NOT_AXIAL, "the rows of the images run from front to back")
-        volume_hu = _flipped(volume_hu, *flips)
+        volume_hu = _flipped(volume_hu, *flipped)
         spacing = headers[0].pixel_spacing_mm or (0.0, 0.0)
         refusal = check_head(volume_hu, spacing, stack.slice_spacing_mm)
         return refusal or SeriesVolume(
@@ -81,8 +81,8 @@ class PixelVolumeReader:
             slice_spacing_mm=stack.slice_spacing_mm,
             pixel_spacing_mm=spacing,
             tilt_deg=stack.tilt_deg,
-            flipped_rows=flips[0],
-            flipped_columns=flips[1],
+            flipped_rows=flipped[0],
+            flipped_columns=flipped[1],
         )
 
     def _decoded(self, slices: Sequence[tuple[InstanceHeader, Path]], stack: StackGeometry) -> npt.NDArray[np.int16]:
@@ -112,8 +112,14 @@ class PixelVolumeReader:
         return volume_hu
 
 
-def _flips(orientation: Orientation) -> tuple[bool, bool] | None:
-    """Return whether rows and columns run against the convention; None where they are exchanged."""
+def flips(orientation: Orientation) -> tuple[bool, bool] | None:
+    """Return whether rows and columns run against the convention; None where they are exchanged.
+
+    Examples
+    --------
+    >>> flips((-1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    (False, True)
+    """
     along_row, along_column = orientation[:3], orientation[3:]
     if abs(along_row[0]) < abs(along_row[1]):
         return None

@@ -1,6 +1,7 @@
 """The port ``core.ports.EvidenceWriter`` on a folder: from a reading to objects on disk, the same ones each time.
 
-In: an order, or a refusal. Out: files ``STUDY/SOP_INSTANCE.dcm`` below one folder, messages beside them, and what they are.
+In: an order, or a refusal. Out: files ``STUDY/SOP_INSTANCE.dcm`` below one folder, messages and the bare heatmaps beside
+them, and what they are.
 No object is returned that was not read back from the disk.
 """
 
@@ -27,6 +28,7 @@ from triage_node.core.report import (
     not_analysed_impression,
 )
 from triage_node.evidence.durable_file import fsync_folder, write_durably
+from triage_node.evidence.kept_heatmaps import keep_heatmaps
 from triage_node.evidence.key_objects import key_object_selection
 from triage_node.evidence.message_files import MessageFiles
 from triage_node.evidence.not_analysed_report import not_analysed_report
@@ -112,7 +114,11 @@ class DicomEvidenceWriter:
         provenance = self._provenance(series, identity, order.classified_at, model, order.revision)
         text = impression(finding, order.revision, _answer(order.predecessor))
         told = partial(self._messages.write, finding, series, provenance, text=text)
-        return self._written(self._objects(order, drawn, series, provenance, text), told, series, order.predecessor)
+        kept = partial(
+            keep_heatmaps, order.heatmaps, series_instance_uid=series.series_instance_uid, revision=order.revision
+        )
+        objects = self._objects(order, drawn, series, provenance, text)
+        return self._written(objects, told, series, order.predecessor, kept)
 
     def write_not_analysed(self, order: NotAnalysedOrder) -> Sequence[EvidenceObject]:
         """Write a report that says that a series was not read, and why, so that silence is never taken for normal."""
@@ -176,16 +182,20 @@ class DicomEvidenceWriter:
         told: Callable[..., list[EvidenceObject]],
         series: SourceSeries,
         earlier: EarlierReport | None,
+        kept: Callable[[Path], None] | None = None,
     ) -> list[EvidenceObject]:
         """Write each object while the next one is made: half of the time goes to waiting for the disk.
 
-        The messages come last, because they name the objects.
+        The messages come last, because they name the objects. ``kept`` writes into the folder what is never sent.
         """
         folder = self._folder / checked_uid(series.study_instance_uid, "StudyInstanceUID")
         folder.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="evidence") as disk:
+            keeping = disk.submit(kept, folder) if kept else None
             writing = [disk.submit(_write, kind, dataset, folder) for kind, dataset in objects]
         written = [each.result() for each in writing]
+        if keeping:
+            keeping.result()
         predecessor_uid = None if earlier is None else earlier.path.stem  # as ``_write`` names files
         written += told(folder, predecessor_uid=predecessor_uid, evidence=tuple(written))
         fsync_folder(folder)

@@ -3,7 +3,7 @@
 Every time is an aware UTC datetime. Every path lies on storage that all processes of the node share.
 """
 
-from triage_node.core.ports.accounts import AuditTrail, Visitors
+from triage_node.core.ports.accounts import ApiTokens, AuditTrail, SignIns, Users, Visitors
 from triage_node.core.ports.arrival import AssociationPeer, QuarantinedObject, Spool, StoredInstance
 from triage_node.core.ports.clock import Clock
 from triage_node.core.ports.evidence import (
@@ -20,6 +20,17 @@ from triage_node.core.ports.forwarding import (
     Sender,
     SendOutcome,
 )
+from triage_node.core.ports.images import (
+    ImageGone,
+    KeptHeatmaps,
+    NoSuchImage,
+    SeriesFiles,
+    SeriesVersion,
+    SliceImages,
+    SliceReader,
+    SliceSource,
+    SliceStack,
+)
 from triage_node.core.ports.reader_tasks import Feedback, ReaderTask, ReaderTasks
 from triage_node.core.ports.reading import Classifier, HeatmapChoice, Reading, SeriesVolume, VolumeReader
 from triage_node.core.ports.repository import StudyRepository
@@ -33,6 +44,7 @@ from triage_node.core.ports.worklist import (
 )
 
 __all__ = [
+    "ApiTokens",
     "AssociationPeer",
     "AuditTrail",
     "Candidate",
@@ -48,6 +60,9 @@ __all__ = [
     "EvidenceWriter",
     "Feedback",
     "HeatmapChoice",
+    "ImageGone",
+    "KeptHeatmaps",
+    "NoSuchImage",
     "NotAnalysedOrder",
     "NotAnalysedSeries",
     "OpenSeries",
@@ -58,11 +73,19 @@ __all__ = [
     "Reading",
     "SendOutcome",
     "Sender",
+    "SeriesFiles",
     "SeriesRecord",
+    "SeriesVersion",
     "SeriesVolume",
+    "SignIns",
+    "SliceImages",
+    "SliceReader",
+    "SliceSource",
+    "SliceStack",
     "Spool",
     "StoredInstance",
     "StudyRepository",
+    "Users",
     "Visitors",
     "VolumeReader",
 ]
