@@ -263,7 +263,8 @@ def _arrival_hours(load: ReadingLoad, last_hour: float, rng: np.random.Generator
     weights = np.array(load.hourly_weights) / np.mean(load.hourly_weights)
     hours = np.arange(math.ceil(last_hour / HOURS_A_DAY) * HOURS_A_DAY + 1, dtype=float)
     cumulative = np.concatenate([[0.0], np.cumsum(np.resize(weights, len(hours) - 1))])
-    return np.interp(even, cumulative, hours)
+    hours_of_arrival: Times = np.interp(even, cumulative, hours)
+    return hours_of_arrival
 
 
 def _reading_min(load: ReadingLoad, count: int, rng: np.random.Generator) -> Times:
