@@ -19,7 +19,16 @@ from triage_node.cascade.weights import read_release
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
 from triage_node.training.datasets import LabelledScan, ScanVolume
-from triage_node.training.job import JobSetting, TrainingJob, allowed_scans, open_banks, run_job, trained_member
+from triage_node.training.job import (
+    PRETRAINING,
+    JobSetting,
+    TrainingJob,
+    allowed_scans,
+    finished,
+    open_banks,
+    run_job,
+    trained_member,
+)
 from triage_node.training.predictions import read_predictions
 from triage_node.training.train import Machine, build_banks, folds_of, run
 
@@ -122,6 +131,18 @@ def test_a_job_never_sees_the_patients_kept_aside(tmp_path):
         aside = {subject for subject, each in setting.fold_of_subject.items() if each == fold}
         allowed = allowed_scans(banks, aside)
         assert not {allowed["real"].bank.subjects[scan] for scan in allowed["real"].scans} & aside
+
+
+def test_a_pretraining_is_used_again_when_only_what_follows_it_changes(tmp_path):
+    alone = (EncoderPhase(steps=1, batch=4, size=64, pasted=0.0, phantom=1.0),)
+    setting = setting_in(tmp_path, replace(CONFIGURATION, pretraining=alone))
+    os.replace(setting.banks / "real", setting.banks / "phantom")  # heads that hold no patient, for this test
+    run_job(PRETRAINING, setting, quiet)
+    assert finished(PRETRAINING, setting)
+    other = replace(setting, configuration=replace(setting.configuration, labels="sub", folds=3, encoder=alone))
+    assert finished(PRETRAINING, other)
+    longer = replace(alone[0], steps=2)
+    assert not finished(PRETRAINING, replace(setting, configuration=replace(CONFIGURATION, pretraining=(longer,))))
 
 
 def run_until_killed(folder):
