@@ -4,6 +4,8 @@ Revision ID: 0005
 Revises: 0004
 """
 
+# ruff: noqa: S608 (fixed fragments; no value comes from outside)
+
 from __future__ import annotations
 
 from collections.abc import Callable

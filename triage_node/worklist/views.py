@@ -25,11 +25,10 @@ _SERIES = _STUDY | {"series_instance_uid": "Series Instance UID (0020,000E)."}
 
 
 def _subtypes(of: str) -> dict[str, str]:
-    named = {
+    return {
         f"{name.lower()}_probability": f"{SUBTYPE_NAMES[name]} {of}, probability 0 to 1; null where stage two did not run."
         for name in SUBTYPES
     }
-    return named
 
 
 VIEWS: Mapping[str, View] = {
