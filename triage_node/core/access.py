@@ -54,12 +54,13 @@ class Visitor:
     """Who sends a request, as far as it could be proved.
 
     ``csrf_token`` is what forms of this browser session must send back; None for a program with an API token, whose
-    requests no foreign page can forge.
+    requests no foreign page can forge. One who ``must_change_password`` is led to do so before anything else.
     """
 
     name: str
     role: Role
     csrf_token: str | None = None
+    must_change_password: bool = False
 
     def may(self, permission: Permission) -> bool:
         """Return whether this visitor may do this."""

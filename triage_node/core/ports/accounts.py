@@ -1,4 +1,4 @@
-"""Who may look, and the trail of who did."""
+"""Who may look: accounts, sessions and tokens; and the trail of who did."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from triage_node.core.access import Visitor
+from triage_node.core.access import Role, Visitor
+from triage_node.core.accounts import ApiToken, ProvedIdentity, SignedIn, User
 from triage_node.core.audit import AuditAction, AuditEntry, AuditFilter
 
 
@@ -19,6 +20,134 @@ class Visitors(Protocol):
 
     def of_api_token(self, token: str, now: datetime) -> Visitor | None:
         """Return whose program sent this token; None likewise."""
+        ...
+
+
+class SignIns(Visitors, Protocol):
+    """Signing in and out."""
+
+    def sign_in(self, name: str, password: str, address: str, now: datetime) -> SignedIn:
+        """Begin a session of one who knows the password.
+
+        Raises
+        ------
+        SignInRefused
+            After the same time and in the same words, whatever was wrong.
+        """
+        ...
+
+    def sign_in_proved(self, identity: ProvedIdentity, address: str, now: datetime) -> SignedIn:
+        """Begin a session of one whom the identity provider proved; at the first time an account is made.
+
+        Raises
+        ------
+        SignInRefused
+            The account is disabled, or another account has this name.
+        """
+        ...
+
+    def sign_out(self, token: str) -> str | None:
+        """End a session; return whose it was."""
+        ...
+
+    def change_password(self, name: str, old: str, new: str, keep: str, now: datetime) -> None:
+        """Change one's own password and end all one's sessions but ``keep`` (its token).
+
+        Raises
+        ------
+        SignInRefused
+            The old password is wrong; it counts as a failed sign-in.
+        PasswordRejected
+            The new one is no good.
+        """
+        ...
+
+
+class Users(Protocol):
+    """Accounts, for administrators. All raise ``Refused`` for a name that is not there."""
+
+    def every(self) -> Sequence[User]:
+        """Return all users by name."""
+        ...
+
+    def named(self, name: str) -> User:
+        """Return one user."""
+        ...
+
+    def add(self, name: str, role: Role, password: str, now: datetime, *, must_change_password: bool = True) -> User:
+        """Make an account.
+
+        Raises
+        ------
+        NameRejected, PasswordRejected, Refused
+            Name or password are no good, or there is such a user.
+        """
+        ...
+
+    def add_first(self, name: str, password: str, now: datetime) -> bool:
+        """Make an administrator where there is no user at all; return whether it was made."""
+        ...
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Change what a user may do.
+
+        Raises
+        ------
+        Refused
+            No administrator would be left.
+        """
+        ...
+
+    def disable(self, name: str) -> None:
+        """Shut a user out at once: sessions end, tokens no longer count.
+
+        Raises
+        ------
+        Refused
+            No administrator would be left.
+        """
+        ...
+
+    def enable(self, name: str) -> None:
+        """Let a user in again, also one that is locked."""
+        ...
+
+    def set_password(self, name: str, password: str, *, must_change_password: bool = True) -> None:
+        """Give a user another password, end all sessions and the lock.
+
+        Raises
+        ------
+        PasswordRejected, Refused
+            The password is no good, or the user signs in at the identity provider.
+        """
+        ...
+
+
+class ApiTokens(Protocol):
+    """Tokens for programs."""
+
+    def make(self, user: str, name: str, now: datetime, expires_at: datetime | None) -> str:
+        """Make a token and return its secret, which cannot be shown again.
+
+        Raises
+        ------
+        Refused
+            No such user, no name, or a token of this user has that name.
+        """
+        ...
+
+    def of(self, user: str | None = None) -> Sequence[ApiToken]:
+        """Return the tokens of a user, or of all."""
+        ...
+
+    def revoke(self, user: str, name: str) -> None:
+        """Take a token back.
+
+        Raises
+        ------
+        Refused
+            There is no such token.
+        """
         ...
 
 
