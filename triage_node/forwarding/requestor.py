@@ -24,6 +24,7 @@ from triage_node.core.destination import Destination
 from triage_node.core.errors import Transient
 from triage_node.core.identifiers import PeerAddress
 from triage_node.forwarding.client_tls import OwnCertificate, TlsFileUnreadable, client_context
+from triage_node.forwarding.kept_answers import KeptAnswers
 
 _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU, and their debug lines hold patient identifiers
 
@@ -147,6 +148,7 @@ class Requestor:
         def on_connected(event: Event) -> None:
             connected.append(True)
             self._bound_socket(event.assoc)
+            event.assoc.dimse.__class__ = KeptAnswers  # in place: both of its threads have this one
 
         try:
             association = self._entity().associate(
