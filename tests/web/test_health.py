@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 from fakes.ports import SteppedClock
 from fakes.slices import head
-from fakes.visitors import KnownVisitors
+from fakes.web import web_parts
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
 from triage_node.core.ports import ProcessPulse
 from triage_node.core.study_state import State
 from triage_node.web.app import make_app
-from triage_node.web.health import NEEDED, check
-from triage_node.web.parts import WebParts
-from triage_node.worklist.audit import SqlAuditTrail
-from triage_node.worklist.reader_tasks import SqlReaderTasks
+from triage_node.web.health import NEEDED
 from triage_node.worklist.repository import SqlStudyRepository
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -30,15 +27,8 @@ def repository(sqlite_engine: Engine) -> SqlStudyRepository:
 
 
 @pytest.fixture
-def client(repository: SqlStudyRepository, sqlite_engine: Engine, tmp_path: Path) -> TestClient:
-    parts = WebParts(
-        version="1.2.3",
-        clock=SteppedClock(NOW),
-        health=lambda: check(repository, tmp_path / "spool", NOW),
-        visitors=KnownVisitors(),
-        audit=SqlAuditTrail(sqlite_engine),
-        reader_tasks=SqlReaderTasks(sqlite_engine),
-    )
+def client(sqlite_engine: Engine, tmp_path: Path) -> TestClient:
+    parts = web_parts(sqlite_engine, tmp_path, clock=SteppedClock(NOW))
     return TestClient(make_app(parts))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from triage_node.web import health_page
+from triage_node.web import health_page, images
 from triage_node.web.parts import WebParts
 
 
@@ -20,6 +20,6 @@ def make_app(parts: WebParts) -> FastAPI:
     app = FastAPI(title="triage_node", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for routes in (health_page.routes(parts),):
+    for routes in (health_page.routes(parts), images.routes(parts)):
         app.include_router(routes)
     return app

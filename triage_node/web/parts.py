@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from triage_node.core.drift import DriftTotals
-from triage_node.core.ports import AuditTrail, Clock, ReaderTasks, Visitors
+from triage_node.core.ports import AuditTrail, Clock, ReaderTasks, SliceImages, StudyRepository, Visitors
 from triage_node.web.health import Health
 
 
@@ -28,6 +28,10 @@ class WebParts:
         Where every view of a patient and every change is noted.
     reader_tasks
         Who reads which study, and what they said of it.
+    studies
+        The record of each study, and its deliveries.
+    images
+        Slices and heatmaps.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
     """
@@ -38,4 +42,6 @@ class WebParts:
     visitors: Visitors
     audit: AuditTrail
     reader_tasks: ReaderTasks
+    studies: StudyRepository
+    images: SliceImages
     drift_totals: Callable[[], DriftTotals] | None = None

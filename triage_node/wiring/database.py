@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.reader_tasks import SqlReaderTasks
     from triage_node.worklist.repository import SqlStudyRepository
+    from triage_node.worklist.series_files import SqlSeriesFiles
     from triage_node.worklist.shadow import SqlShadowLog
 
 
@@ -75,6 +76,14 @@ def shadow_log(settings: Settings) -> SqlShadowLog:
     from triage_node.worklist.shadow import SqlShadowLog
 
     return SqlShadowLog(make_engine(settings.database))
+
+
+def series_files(settings: Settings) -> SqlSeriesFiles:
+    """Return which files each series consists of."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.series_files import SqlSeriesFiles
+
+    return SqlSeriesFiles(make_engine(settings.database))
 
 
 def drift_watch(settings: Settings) -> SqlDriftWatch:

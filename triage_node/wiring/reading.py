@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from triage_node.settings import Settings
-from triage_node.wiring.database import shadow_log
+from triage_node.wiring.database import series_files, shadow_log
 from triage_node.wiring.installation import version, weights_folder
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triage_node.cascade.runner import Cascade
     from triage_node.evidence.writer import DicomEvidenceWriter
     from triage_node.pipeline.shadow import ShadowPath
+    from triage_node.pipeline.slice_images import SpooledImages
     from triage_node.pipeline.steps import StudyPath
 
 
@@ -22,6 +23,15 @@ def volume_reader() -> PixelVolumeReader:
     from triage_node.assembly.volume_reader import PixelVolumeReader
 
     return PixelVolumeReader()
+
+
+def slice_images(settings: Settings) -> SpooledImages:
+    """Return what the viewer shows: single slices from the spool, heatmaps from beside the evidence."""
+    from triage_node.assembly.slice_reader import PixelSliceReader
+    from triage_node.evidence.kept_heatmaps import HeatmapArchives
+    from triage_node.pipeline.slice_images import SpooledImages
+
+    return SpooledImages(series_files(settings), PixelSliceReader(), HeatmapArchives(settings.evidence_dir))
 
 
 def cascade(settings: Settings) -> Cascade:

@@ -9,6 +9,7 @@ from triage_node.settings import Settings
 from triage_node.wiring.database import accounts, audit_trail, drift_watch, reader_tasks, repository
 from triage_node.wiring.installation import SystemClock, version
 from triage_node.wiring.path import heart
+from triage_node.wiring.reading import slice_images
 
 if TYPE_CHECKING:
     from triage_node.web.parts import WebParts
@@ -27,6 +28,8 @@ def web_parts(settings: Settings) -> WebParts:
         visitors=accounts(settings),
         audit=audit_trail(settings),
         reader_tasks=reader_tasks(settings),
+        studies=source,
+        images=slice_images(settings),
         drift_totals=drift_watch(settings).totals,
     )
 

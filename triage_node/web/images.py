@@ -1,0 +1,113 @@
+"""Slices and heatmaps as PNG, for those who may see images.
+
+A picture of one revision never changes, so browsers keep it for an hour and then ask by its ETag; a cache keeps it for this
+session alone. What cannot be shown is answered in a sentence that the viewer repeats: 404 where there is no such thing,
+410 where its file is gone or cannot be decoded, 503 where the database does not answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from triage_node.core.access import Permission, Visitor
+from triage_node.core.errors import Transient
+from triage_node.core.hounsfield import BLOOD_WINDOW, BONE_WINDOW, BRAIN_WINDOW, Window
+from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
+from triage_node.web.parts import WebParts
+from triage_node.web.png import heatmap_png, slice_png
+from triage_node.web.visitors import require
+
+WINDOWS: Mapping[str, Window] = {"brain": BRAIN_WINDOW, "subdural": BLOOD_WINDOW, "bone": BONE_WINDOW}
+"""The network's three windows by the names that radiologists give them."""
+
+WindowName = Literal["brain", "subdural", "bone"]
+
+_RENDERING = "1"
+"""Part of every ETag: to be raised where the same pixels come to be drawn otherwise."""
+
+_KEPT = {"Cache-Control": "private, max-age=3600", "Vary": "Cookie, Authorization"}
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def routes(parts: WebParts) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(include_in_schema=False)
+    may_see = Depends(require(Permission.SEE_IMAGES))
+    of_series = "/studies/{study_instance_uid}/series/{series_instance_uid}"
+
+    @router.get(f"{of_series}/slices/{{index}}.png")
+    def slice_picture(
+        request: Request,
+        visitor: Annotated[Visitor, may_see],
+        study_instance_uid: str,
+        series_instance_uid: str,
+        index: int,
+        window: WindowName = "brain",
+        revision: int | None = None,
+    ) -> Response:
+        def found() -> SeriesVersion:
+            return parts.images.version(study_instance_uid, series_instance_uid, revision)
+
+        def drawn(version: SeriesVersion) -> bytes:
+            return slice_png(parts.images.slice_hu(version, index), WINDOWS[window])
+
+        return picture(request, found, drawn, f"slice/{index}/{window}")
+
+    @router.get(f"{of_series}/revisions/{{revision}}/heatmaps/{{index}}.png")
+    def heatmap_picture(
+        request: Request,
+        visitor: Annotated[Visitor, may_see],
+        study_instance_uid: str,
+        series_instance_uid: str,
+        revision: int,
+        index: int,
+    ) -> Response:
+        def found() -> SeriesVersion:
+            return parts.images.version(study_instance_uid, series_instance_uid, revision)
+
+        def drawn(version: SeriesVersion) -> bytes:
+            heatmap, stack = parts.images.heatmap(version, index), parts.images.stack(version)
+            rows, columns = (stack.rows, stack.columns) if stack else heatmap.shape
+            return heatmap_png(heatmap, rows, columns)
+
+        return picture(request, found, drawn, f"heatmap/{index}")
+
+    return router
+
+
+def picture(
+    request: Request, find: Callable[[], SeriesVersion], draw: Callable[[SeriesVersion], bytes], which: str
+) -> Response:
+    """Answer with a PNG, with 304 where the browser has it, or with a sentence that says why there is none."""
+    try:
+        version = find()
+        headers = _KEPT | {"ETag": _etag(version, which)}
+        if _has(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(draw(version), media_type="image/png", headers=headers)
+    except NoSuchImage as error:
+        return PlainTextResponse(_sentence(error), status_code=404, headers=_NOT_KEPT)
+    except ImageGone as error:
+        return PlainTextResponse(_sentence(error), status_code=410, headers=_NOT_KEPT)
+    except Transient:
+        return PlainTextResponse("The node cannot reach its database now.", status_code=503, headers=_NOT_KEPT)
+
+
+def _etag(version: SeriesVersion, which: str) -> str:
+    named = f"{version.series_id}/{version.series_instance_uid}/{version.revision}/{version.instance_count}"
+    return f'"{hashlib.sha256(f"{_RENDERING}/{named}/{which}".encode()).hexdigest()[:32]}"'
+
+
+def _has(request: Request, etag: str) -> bool:
+    known = request.headers.get("if-none-match", "")
+    return etag in {each.strip().removeprefix("W/") for each in known.split(",")}
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
