@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ from PIL import Image
 
 from triage_node.phantom.truth_tables import mask_image
 from triage_node.training.datasets import DatasetRejected
+from triage_node.training.evaluate import evaluate
+from triage_node.training.evaluation_json import evaluation_to_json
+from triage_node.training.evaluation_plots import heatmap_figure
+from triage_node.training.evaluation_report import render_report
 from triage_node.training.heatmap_scores import (
     MaskedSlice,
     brightness,
@@ -18,6 +23,7 @@ from triage_node.training.heatmap_scores import (
     pointing_hit,
     score_heatmaps,
 )
+from triage_node.training.predictions import Predictions
 from triage_node.training.region_masks import read_region_masks
 
 ROWS, COLUMNS = np.mgrid[:128, :128]
@@ -118,3 +124,18 @@ def test_every_kind_in_a_phantoms_mask_is_blood(tmp_path: Path) -> None:
     assert (region.series, region.slice_id) == ("phantom-000007", "1.2.3")
     np.testing.assert_array_equal(region.load((64, 64)), mask > 0)
     np.testing.assert_array_equal(np.asarray(Image.open(region.path)), mask)
+
+
+def test_the_largest_region_of_each_patient_is_drawn_and_not_in_the_json() -> None:
+    hu, mask = head_slice()
+    smaller = mask & (ROWS < 48)
+    slices = [MaskedSlice("P", hu, {"heat": blob(50, 80)}, each) for each in (smaller, mask, smaller)]
+    found = score_heatmaps([*slices, MaskedSlice("Q", hu, {"heat": blob(90, 30)}, smaller)])
+    assert [(each.patient, int(each.mask.sum())) for each in found.examples] == [
+        ("P", int(mask.sum())),
+        ("Q", int(smaller.sum())),
+    ]
+    assert heatmap_figure(found.examples, 3).startswith("data:image/png;base64,")
+    judged = evaluate([Predictions("m", ("P", "Q"), ("", ""), np.eye(2, 6), np.eye(2, 6))], heatmaps=found)
+    assert "examples" not in evaluation_to_json(judged)["heatmaps"]
+    assert "the peak marked by a cross" in render_report(judged, datetime(2026, 1, 1, tzinfo=UTC))

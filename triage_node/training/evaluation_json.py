@@ -35,7 +35,8 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        shown = [each.name for each in dataclasses.fields(value) if each.metadata.get("in_json", True)]
+        return {name: _plain(getattr(value, name)) for name in shown}
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list):

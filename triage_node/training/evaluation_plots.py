@@ -1,4 +1,4 @@
-"""The report's plots as SVG: ROC curves as the paper's Figure 3, calibration, thresholds, slices."""
+"""The report's plots: ROC curves as the paper's Figure 3, calibration, thresholds, slices; and heatmaps to look at."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from triage_node.core.hounsfield import BRAIN_WINDOW
 from triage_node.training.datasets.labelled_scan import TARGETS
 from triage_node.training.evaluate import Evaluation
 from triage_node.training.evaluation_table import TARGET_NAMES
+from triage_node.training.heatmap_scores import MaskedSlice, pointing_hit
 from triage_node.training.positional_baseline import positional_scores
 from triage_node.training.predictions import Predictions
 from triage_node.training.reliability import Reliability
@@ -45,6 +47,30 @@ def as_data_uri(figure: Figure) -> str:
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
     return "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def heatmap_figure(examples: Sequence[MaskedSlice], tolerance_pixels: int) -> str:
+    """Draw slices in the brain window under the first of their heatmaps, the region outlined, the peak marked."""
+    columns = min(4, len(examples))
+    rows = -(-len(examples) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
+        tiles = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+        for axes in tiles:
+            axes.set_axis_off()
+        for axes, each in zip(tiles, examples, strict=False):
+            heatmap = next(iter(each.heatmaps.values()))
+            lower = BRAIN_WINDOW.lower_hu
+            axes.imshow(each.slice_hu, cmap="gray", vmin=lower, vmax=lower + BRAIN_WINDOW.width_hu)
+            axes.imshow(heatmap, cmap="inferno", alpha=np.clip(heatmap / max(float(heatmap.max()), 1e-6), 0, 1) * 0.55)
+            axes.contour(each.mask.astype(float), levels=[0.5], colors=[COLOURS[2]], linewidths=1.2)
+            row, column = np.unravel_index(int(np.argmax(heatmap)), heatmap.shape)
+            axes.plot(column, row, "+", color="white", ms=9, mew=1.6)
+            hit = pointing_hit(heatmap, each.mask, tolerance_pixels)
+            axes.set_title(f"{each.patient}: {'in the region' if hit else 'elsewhere'}", loc="left", fontsize=8)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def roc_points(labels: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -93,7 +119,8 @@ def _roc_panel(axes: Axes, evaluation: Evaluation, index: int) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", title="AUC (95 % interval)", title_fontsize=7.5, alignment="left")
     else:
-        axes.text(0.5, 0.5, "one class is missing", ha="center", color=GREY)
+        around = {"facecolor": "white", "edgecolor": "none", "pad": 3}
+        axes.text(0.5, 0.5, "one class is missing", ha="center", va="center", color=GREY, bbox=around)
 
 
 def _roc_axes(axes: Axes, title: str) -> None:
@@ -164,7 +191,7 @@ def threshold_figure(predictions: Predictions, threshold: float) -> str:
         for axes in (curves, subjects):
             axes.axvline(threshold, color="#1f2933", lw=0.9, ls=(0, (4, 3)))
         curves.set(ylim=(-0.02, 1.04), ylabel="share of subjects")
-        curves.legend(loc="lower center", ncols=2)
+        curves.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
         subjects.set(xlim=(-0.01, 1.01), ylim=(-0.6, 1.6), xlabel="threshold, and the subjects' scores")
         subjects.set_yticks([0, 1], ["no blood", "blood"])
         return as_data_uri(figure)

@@ -19,6 +19,7 @@ from triage_node.training.estimates import Estimate
 from triage_node.training.evaluate import Evaluation
 from triage_node.training.evaluation_json import evaluation_to_json
 from triage_node.training.evaluation_plots import (
+    heatmap_figure,
     reliability_figure,
     roc_figure,
     slice_figure,
@@ -85,6 +86,7 @@ def render_report(evaluation: Evaluation, made_at: datetime) -> str:
 
 def _plots(evaluation: Evaluation) -> dict[str, str]:
     first, predictions = evaluation.models[0], evaluation.predictions[0]
+    heatmaps = evaluation.heatmaps
     judged = [("Any hemorrhage, subjects", first.reliability[0])]
     if first.slices is not None:
         judged.append(("Any hemorrhage, slices", first.slices.reliability))
@@ -93,6 +95,9 @@ def _plots(evaluation: Evaluation) -> dict[str, str]:
         "reliability": reliability_figure(judged),
         "thresholds": threshold_figure(predictions, evaluation.thresholds.subject),
         "slices": slice_figure(evaluation) if first.slices is not None and first.slices.targets else "",
+        "heatmaps": heatmap_figure(heatmaps.examples, heatmaps.tolerance_pixels)
+        if heatmaps and heatmaps.examples
+        else "",
     }
 
 

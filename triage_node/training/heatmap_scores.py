@@ -8,7 +8,7 @@ and what the brightest tissue gives: blood is bright, so a heatmap that does not
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ BONE_MARGIN_PIXELS = 9
 """Partial volume beside the skull is as bright as blood."""
 BRIGHTNESS_HU = (35.0, 85.0)
 """From dark grey matter to dense clot."""
+MOST_EXAMPLES = 12
 BASELINES = ("random point", "brightest tissue")
 
 
@@ -78,6 +79,8 @@ class HeatmapEvaluation:
         What they are held against, in words.
     scores
         The model's first, then ``BASELINES``.
+    examples
+        The slice with the largest region of each of some patients, to be looked at.
     """
 
     regions: str
@@ -85,6 +88,7 @@ class HeatmapEvaluation:
     patients: int
     tolerance_pixels: int
     scores: tuple[HeatmapScore, ...]
+    examples: tuple[MaskedSlice, ...] = field(default=(), repr=False, metadata={"in_json": False})
 
 
 def pointing_hit(heatmap: FloatArray, mask: BoolArray, tolerance_pixels: int = TOLERANCE_PIXELS) -> bool:
@@ -158,9 +162,11 @@ def score_heatmaps(
     """
     patients: list[str] = []
     found: dict[str, list[tuple[float, float, bool]]] = {}
+    examples: dict[str, MaskedSlice] = {}
     for each in slices:
         if each.mask.any():
             patients.append(each.patient)
+            _keep_example(examples, each)
             for name, figures in _figures(each, tolerance_pixels).items():
                 found.setdefault(name, []).append(figures)
     if not patients:
@@ -179,7 +185,15 @@ def score_heatmaps(
             HeatmapScore(name, mean(columns[0]), mean(columns[1]), int(columns[2].sum()))
             for name, columns in ((name, np.array(figures).T) for name, figures in found.items())
         ),
+        examples=tuple(examples.values()),
     )
+
+
+def _keep_example(examples: dict[str, MaskedSlice], each: MaskedSlice) -> None:
+    """Keep a slice where its patient has none yet, or one with less blood."""
+    kept = examples.get(each.patient)
+    if (kept is None and len(examples) < MOST_EXAMPLES) or (kept is not None and each.mask.sum() > kept.mask.sum()):
+        examples[each.patient] = each
 
 
 def _figures(each: MaskedSlice, tolerance_pixels: int) -> dict[str, tuple[float, float, bool]]:

@@ -81,8 +81,9 @@ class LesionEvaluation:
         if not found.known:
             return "No head with look-alikes alone was read, so how often they are flagged is not known."
         said = f"Flagged of heads with look-alikes and no blood: {found.successes} of {found.count}"
-        bounds = f"({found.value:.1%}, 95 % interval {found.lower:.1%} to {found.upper:.1%})"
-        aim = f"The aim is at most {self.aim:.0%}"
+        share, lower, upper = (f"{100 * each:.1f} %" for each in (found.value, found.lower, found.upper))
+        bounds = f"({share}, 95 % interval {lower} to {upper})"
+        aim = f"The aim is at most {100 * self.aim:.0f} %"
         if found.value > self.aim:
             return f"{said} {bounds}. {aim}: it is missed."
         sure = "and so does the upper bound" if found.upper <= self.aim else "though the upper bound does not"
