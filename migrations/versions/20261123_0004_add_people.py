@@ -56,6 +56,7 @@ def _extend_studies() -> None:
     order = ["task_state", "urgency", "received_at", "id"]
     op.create_index(op.f(f"ix_studies_{'_'.join(order)}"), "studies", order)
     op.create_index(op.f("ix_studies_changed_at"), "studies", ["changed_at"])
+    op.create_index(op.f("ix_studies_study_date"), "studies", ["study_date"])
 
 
 def _name_workitems(connection: sa.Connection, studies: sa.TableClause) -> None:
@@ -200,7 +201,12 @@ def downgrade() -> None:
     """Take it away, with everybody's accounts, what they said, and the audit trail."""
     for table in ("escalations", "feedback", "reader_tasks", "audit_trail", "api_tokens", "web_sessions", "users"):
         op.drop_table(table)
-    for name in ("ix_studies_changed_at", "ix_studies_task_state_urgency_received_at_id", "ix_studies_workitem_uid"):
+    for name in (
+        "ix_studies_study_date",
+        "ix_studies_changed_at",
+        "ix_studies_task_state_urgency_received_at_id",
+        "ix_studies_workitem_uid",
+    ):
         op.drop_index(op.f(name), "studies")
     for name in ("changed_at", "workitem_uid", "task_state", "urgency"):
         op.drop_column("studies", name)

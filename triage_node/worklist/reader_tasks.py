@@ -97,9 +97,9 @@ def complete(session: Session, study: StudyRow, performer: str, now: datetime) -
 def _leave(session: Session, study: StudyRow, event: TaskEvent) -> ReaderTaskRow:
     study.task_state = task_after(study.task_state, event)
     task = task_of(session, study)
-    task.performer = task.taken_at = None
+    task.performer = None
     if event is TaskEvent.RELEASE:
-        task.transaction_uid = task.progress = None
+        task.taken_at = task.transaction_uid = task.progress = None
     return task
 
 
@@ -220,7 +220,7 @@ def _reader_task(session: Session, study: StudyRow) -> ReaderTask:
         study_instance_uid=study.study_instance_uid,
         state=study.task_state,
         performer=task.performer,
-        taken_at=task.taken_at,
+        taken_at=task.taken_at if task.performer else None,
         acknowledged_by=task.acknowledged_by,
         acknowledged_at=task.acknowledged_at,
         completed_by=task.completed_by,

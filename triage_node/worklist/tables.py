@@ -49,6 +49,7 @@ class StudyRow(Base):
         Index(None, "state"),
         Index(None, "accession_number"),
         Index(None, "patient_id"),
+        Index(None, "study_date"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
