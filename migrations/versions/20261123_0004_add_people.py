@@ -1,4 +1,4 @@
-"""Add what people do with studies: users, sessions, tokens, audit trail, reading tasks, feedback, escalations.
+"""Add what people do with studies: search, users, sessions, tokens, audit trail, reading tasks, feedback, escalations.
 
 Revision ID: 0004
 Revises: 0003
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from triage_node.core.reader_task import workitem_uid
+from triage_node.core.search_terms import LONGEST_TERM, study_terms
 
 revision = "0004"
 down_revision = "0003"
@@ -24,6 +25,7 @@ _BATCH = 5000
 def upgrade() -> None:
     """Make the tables; every study that is there waits for its reader."""
     _extend_studies()
+    _create_search_terms()
     _create_accounts()
     _create_reading()
 
@@ -57,6 +59,41 @@ def _extend_studies() -> None:
     op.create_index(op.f(f"ix_studies_{'_'.join(order)}"), "studies", order)
     op.create_index(op.f("ix_studies_changed_at"), "studies", ["changed_at"])
     op.create_index(op.f("ix_studies_study_date"), "studies", ["study_date"])
+    op.drop_index(op.f("ix_studies_state"), "studies")
+    for first in ("state", "reason"):
+        op.create_index(op.f(f"ix_studies_{first}_{'_'.join(order)}"), "studies", [first, *order])
+
+
+def _create_search_terms() -> None:
+    term = sa.String(LONGEST_TERM).with_variant(sa.String(LONGEST_TERM, collation="C"), "postgresql")
+    op.create_table(
+        "search_terms",
+        sa.Column("term", term, nullable=False),
+        sa.Column("study_id", _ROW_ID, nullable=False),
+        sa.PrimaryKeyConstraint("term", "study_id", name=op.f("pk_search_terms")),
+        sa.ForeignKeyConstraint(
+            ["study_id"], ["studies.id"], name=op.f("fk_search_terms_study_id_studies"), ondelete="CASCADE"
+        ),
+    )
+    op.create_index(op.f("ix_search_terms_study_id"), "search_terms", ["study_id"])
+    _index_terms(op.get_bind())
+
+
+def _index_terms(connection: sa.Connection) -> None:
+    """Find every study that is there under its words: small letters beyond ASCII are ours to make, not SQLite's."""
+    names = ("id", "patient_name", "patient_id", "accession_number", "study_instance_uid")
+    studies = sa.table("studies", *(sa.column(name) for name in names))
+    terms = sa.table("search_terms", sa.column("term"), sa.column("study_id"))
+    last = 0
+    while True:
+        found = connection.execute(
+            sa.select(*studies.c).where(studies.c.id > last).order_by(studies.c.id).limit(_BATCH)
+        ).all()
+        if not found:
+            return
+        rows = [{"term": term, "study_id": row.id} for row in found for term in study_terms(*row[1:])]
+        connection.execute(sa.insert(terms), rows)
+        last = found[-1].id
 
 
 def _name_workitems(connection: sa.Connection, studies: sa.TableClause) -> None:
@@ -201,6 +238,11 @@ def downgrade() -> None:
     """Take it away, with everybody's accounts, what they said, and the audit trail."""
     for table in ("escalations", "feedback", "reader_tasks", "audit_trail", "api_tokens", "web_sessions", "users"):
         op.drop_table(table)
+    op.drop_table("search_terms")
+    order = "task_state_urgency_received_at_id"
+    for first in ("state", "reason"):
+        op.drop_index(op.f(f"ix_studies_{first}_{order}"), "studies")
+    op.create_index(op.f("ix_studies_state"), "studies", ["state"])
     for name in (
         "ix_studies_study_date",
         "ix_studies_changed_at",

@@ -20,6 +20,7 @@ from triage_node.core.ports import AssociationPeer, QuarantinedObject, StoredIns
 from triage_node.core.reader_task import TaskState, workitem_uid
 from triage_node.core.study_state import Event, Priority, State, after
 from triage_node.worklist.row_locks import locked_studies
+from triage_node.worklist.search import index_terms
 from triage_node.worklist.standing import update_standing
 from triage_node.worklist.tables import (
     AssociationRow,
@@ -41,8 +42,10 @@ def add_instances(session: Session, stored: Sequence[StoredInstance]) -> None:
     for each in stored:
         by_study[each.header.study_instance_uid].append(each)
     _note_associations(session, stored)
+    known = set(session.scalars(select(StudyRow.study_instance_uid).where(StudyRow.study_instance_uid.in_(by_study))))
     insert_missing(session, StudyRow, [_new_study(by_study[uid]) for uid in sorted(by_study)])
     studies = locked_studies(session, sorted(by_study))
+    index_terms(session, (studies[uid] for uid in sorted(studies) if uid not in known))
     for uid in sorted(by_study):
         _add_to_study(session, studies[uid], by_study[uid])
 

@@ -11,7 +11,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.study_state import FINAL_STATES, DeliveryState, State
+from triage_node.worklist.reader_tables import ReaderTaskRow
 from triage_node.worklist.tables import (
+    AnalysisRow,
     DeliveryRow,
     EvidenceRow,
     QuarantineRow,
@@ -36,9 +38,60 @@ def worklist(session: Session, limit: int) -> list[dict[str, Any]]:
     finished = [study for study in session.scalars(newest) if study.state in FINAL_STATES]
     studies = {study.id: study for study in shown + finished[: limit - len(shown)]}
     urgent_first = sorted(studies.values(), key=lambda each: (each.priority.rank, each.received_at, each.id))
-    counts = _series_counts(session, studies)
-    deliveries = _delivery_counts(session, studies)
-    return [study_entry(each) | counts[each.id] | {"deliveries": deliveries[each.id]} for each in urgent_first]
+    entries = _entries(session, urgent_first)
+    return [entries[each.id] for each in urgent_first]
+
+
+def worklist_entries(session: Session, study_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Return studies as the worklist shows them, by id, in a few statements however many they are."""
+    return _entries(session, session.scalars(select(StudyRow).where(StudyRow.id.in_(study_ids))).all())
+
+
+def _entries(session: Session, studies: Sequence[StudyRow]) -> dict[int, dict[str, Any]]:
+    ids = [each.id for each in studies]
+    counts, deliveries = _series_counts(session, ids), _delivery_counts(session, ids)
+    present, tasks = _subtypes_present(session, ids), _tasks(session, ids)
+    return {
+        each.id: study_entry(each)
+        | counts[each.id]
+        | {
+            "deliveries": deliveries[each.id],
+            "subtypes_present": present.get(each.id),
+            "reading": _reading_entry(each, tasks.get(each.id)),
+        }
+        for each in studies
+    }
+
+
+def _tasks(session: Session, study_ids: Sequence[int]) -> dict[int, ReaderTaskRow]:
+    rows = session.scalars(select(ReaderTaskRow).where(ReaderTaskRow.study_id.in_(study_ids)))
+    return {row.study_id: row for row in rows}
+
+
+def _reading_entry(study: StudyRow, task: ReaderTaskRow | None) -> dict[str, Any]:
+    task = task or ReaderTaskRow()
+    return {
+        "state": study.task_state.value,
+        "acknowledged_by": task.acknowledged_by,
+        "acknowledged_at": iso(task.acknowledged_at),
+        "performer": task.performer,
+        "taken_at": iso(task.taken_at),
+        "completed_by": task.completed_by,
+        "completed_at": iso(task.completed_at),
+    }
+
+
+def _subtypes_present(session: Session, study_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Per study, the subtypes that the reading it shows found, by that reading's own operating points."""
+    statement = (
+        select(SeriesRow.study_id, AnalysisRow.subtypes_present)
+        .join(SeriesRow, SeriesRow.id == AnalysisRow.series_id)
+        .join(StudyRow, StudyRow.id == SeriesRow.study_id)
+        .where(StudyRow.id.in_(study_ids), AnalysisRow.classified_at == StudyRow.classified_at)
+        .where(AnalysisRow.ich_probability == StudyRow.ich_probability)
+        .order_by(AnalysisRow.series_id.desc())
+    )
+    return dict(iter(session.execute(statement)))
 
 
 def study_entry(study: StudyRow) -> dict[str, Any]:

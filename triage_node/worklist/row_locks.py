@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from triage_node.core.errors import Defect
 from triage_node.core.study_state import Overtaken
@@ -69,7 +70,7 @@ def overtaken(series: SeriesRow, revision: int) -> Overtaken:
 
 
 def locked_delivery(session: Session, delivery_id: int) -> tuple[DeliveryRow, SeriesRow]:
-    """Lock the study of a delivery and return the delivery and its series."""
+    """Lock the study of a delivery that is about to change, and return the delivery and its series."""
     statement = (
         select(EvidenceRow.series_id)
         .join(DeliveryRow, DeliveryRow.evidence_id == EvidenceRow.id)
@@ -79,4 +80,10 @@ def locked_delivery(session: Session, delivery_id: int) -> tuple[DeliveryRow, Se
     if series_id is None:
         raise NoSuchRow(f"there is no delivery {delivery_id}")
     series = locked_series(session, series_id)
+    mark_changed(series.study)
     return session.get_one(DeliveryRow, delivery_id), series
+
+
+def mark_changed(study: StudyRow) -> None:
+    """Write ``changed_at`` anew: something that the worklist shows of a study changed outside of its row."""
+    flag_modified(study, "task_state")

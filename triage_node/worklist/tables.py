@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 from triage_node.core.commitment import CommitmentState
 from triage_node.core.reader_task import TaskState
 from triage_node.core.reason import Reason
+from triage_node.core.search_terms import LONGEST_TERM
 from triage_node.core.study_state import DeliveryState, Priority, State
 from triage_node.worklist.base import Base
 from triage_node.worklist.column_types import PlainText, RowId
@@ -46,7 +47,8 @@ class StudyRow(Base):
         Index(None, "workitem_uid", unique=True),
         Index(None, "changed_at"),
         Index(None, "received_at"),
-        Index(None, "state"),
+        Index(None, "state", "task_state", "urgency", "received_at", "id"),
+        Index(None, "reason", "task_state", "urgency", "received_at", "id"),
         Index(None, "accession_number"),
         Index(None, "patient_id"),
         Index(None, "study_date"),
@@ -81,6 +83,18 @@ class StudyRow(Base):
     def _rank(self, _name: str, priority: Priority) -> Priority:
         self.urgency = priority.rank
         return priority
+
+
+class SearchTermRow(Base):
+    """One word under which a study is found, as ``core.search_terms`` has it; ranges are in byte order everywhere."""
+
+    __tablename__ = "search_terms"
+    __table_args__ = (Index(None, "study_id"),)
+
+    term: Mapped[str] = mapped_column(
+        PlainText(LONGEST_TERM).with_variant(PlainText(LONGEST_TERM, collation="C"), "postgresql"), primary_key=True
+    )
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
 
 
 class SeriesRow(Base):
