@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triage_node.cli import options
+
+if TYPE_CHECKING:
+    from triage_node.training.datasets import LabelledDataset
 
 _CONFIGURATIONS = Path(__file__).resolve().parent.parent / "training" / "configs"
 
@@ -21,7 +27,12 @@ def train(
     configuration: Annotated[
         Path, typer.Argument(help="Run configuration (TOML), or the name of a shipped one, such as ct_ich.")
     ],
-    data: Annotated[list[str], typer.Option(help="Data set, SOURCE:FOLDER; may be given several times.")],
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="Data set, SOURCE:FOLDER, where SOURCE is ct-ich, rsna-2019, cq500 or folder; may be given several times."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The run's folder: banks, jobs, curves, predictions, release.")],
     labels: Annotated[
         str | None, typer.Option(help="sub (subject labels) or sli (subject and slice labels), over the file's.")
@@ -35,14 +46,14 @@ def train(
 ) -> None:
     """Train both stages with cross-validation by patient, and write weights with their measured figures.
 
-    Both stages, two-type (any blood) and five-type (CPH, IVH, SDH, EDH, SAH), are trained in one run. Exit status 1
-    where a data set or the configuration is refused.
+    Both stages, two-type (any blood) and five-type (CPH, IVH, SDH, EDH, SAH), are trained in one run. A run that
+    was cut off goes on by --resume. Exit status 2 where a data set or the configuration is refused.
     """
     from dataclasses import replace
 
     from triage_node.core.errors import ConfigurationRejected
     from triage_node.training.configuration import read_configuration
-    from triage_node.training.datasets import DatasetRejected, open_dataset
+    from triage_node.training.datasets import check_scans, open_dataset
     from triage_node.training.progress import ProgressDisplay
     from triage_node.training.sources import described_sources
     from triage_node.training.train import detected_machine, run
@@ -51,14 +62,13 @@ def train(
     file = named if not configuration.exists() and named.is_file() else configuration
     chosen = read_configuration(file)
     if labels is not None:
-        chosen = replace(chosen, labels=labels)
+        chosen = replace(chosen, labels=labels, text=_with_labels(chosen.text, labels))
     if (out / "jobs").exists() and not resume:
         raise ConfigurationRejected(f"{out} holds a run already; give --resume to go on with it, or another --out")
-    try:
-        datasets = [open_dataset(each) for each in data]
-    except DatasetRejected as error:
-        raise ConfigurationRejected(str(error)) from error
+    datasets = [open_dataset(each) for each in data]
     scans = [scan for dataset in datasets for scan in dataset.scans]
+    check_scans(scans)
+    _say_what_is_left_out(datasets)
     with ProgressDisplay() as display:
         release = run(
             scans,
@@ -73,3 +83,18 @@ def train(
         options.print_json({"release": str(release)})
     else:
         typer.echo(f"{release}\nAdd it with `triage-node weights add {release}`.")
+
+
+def _with_labels(text: str, labels: str) -> str:
+    """Write the label setting into a run's file, so that what is stored with the weights says what was run."""
+    line = f'labels = "{labels}"'
+    changed, times = re.subn(r"^labels\s*=.*$", line, text, count=1, flags=re.MULTILINE)
+    return changed if times else f"{line}\n{text}"
+
+
+def _say_what_is_left_out(datasets: Sequence[LabelledDataset], longest_list: int = 20) -> None:
+    excluded = [(dataset.source, each) for dataset in datasets for each in dataset.excluded]
+    for source, each in excluded[:longest_list]:
+        sys.stderr.write(f"left out: {source} {each.series}, {each.reason}\n")
+    if len(excluded) > longest_list:
+        sys.stderr.write(f"left out: {len(excluded) - longest_list} more scans\n")

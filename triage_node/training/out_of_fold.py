@@ -189,7 +189,8 @@ def nested(labels: FloatArray, scores: FloatArray, folds: Sequence[int]) -> dict
     for fold in np.unique(of_fold):
         inside = of_fold == fold
         flagged[inside] = scores[inside] >= balanced_threshold(labels[~inside], scores[~inside])
-    confusion = Confusion.of(labels, flagged)
+    known = ~np.isnan(labels)
+    confusion = Confusion.of(labels[known], flagged[known])
     return {"sensitivity": _described(confusion.sensitivity), "specificity": _described(confusion.specificity)}
 
 

@@ -69,9 +69,17 @@ def detected_machine(workers: int | None) -> Machine:
 def build_banks(
     scans: Sequence[LabelledScan], configuration: RunConfiguration, folder: Path, processes: int, report: Report
 ) -> None:
-    """Bring every scan, real and made up, to the network's grid once; banks that are whole are kept."""
+    """Bring every scan, real and made up, to the network's grid once; banks that are whole are kept.
+
+    Raises
+    ------
+    ConfigurationRejected
+        The bank that is there was made from other scans, or from other labels of them.
+    """
     plan = configuration.made_up
-    if not SliceBank.exists(folder / "real"):
+    if SliceBank.exists(folder / "real"):
+        _refuse_other_scans(SliceBank(folder / "real"), scans)
+    else:
         real = made_in_parallel(real_scan, list(scans), processes)
         write_bank(folder / "real", _told(real, len(scans), "real scans", report))
     bloodless = [scan for scan in scans if scan.labels[0] == 0]
@@ -89,6 +97,15 @@ def build_banks(
         ]
         phantoms = _told(made_in_parallel(phantom_scan, seeds, processes), len(seeds), "phantoms", report)
         write_bank(folder / "phantom", phantoms)
+
+
+def _refuse_other_scans(bank: SliceBank, scans: Sequence[LabelledScan]) -> None:
+    same = bank.scans == [scan.series for scan in scans] and bank.subjects == [scan.subject for scan in scans]
+    if not same or not np.array_equal(bank.subject_labels, [scan.labels for scan in scans], equal_nan=True):
+        raise ConfigurationRejected(
+            f"{bank.folder} was made from other scans or labels than those of the data; name the data it was made from, "
+            "or give another --out or --banks"
+        )
 
 
 def _write_if_any(folder: Path, scans: Iterator[BankedScan]) -> None:
@@ -109,7 +126,26 @@ def _told(made: Iterator[Made], count: int, part: str, report: Report) -> Iterat
 
 
 def folds_of(scans: Sequence[LabelledScan], configuration: RunConfiguration) -> dict[str, int]:
-    """Deal the patients to folds by all of their scans' labels, unknown counting as absent."""
+    """Deal the patients to folds by all of their scans' labels, unknown counting as absent; folds that the data give are kept.
+
+    Raises
+    ------
+    ConfigurationRejected
+        There are fewer patients than folds, or the data give another number of folds or give them to some scans only.
+    """
+    given = {scan.subject: scan.fold for scan in scans}
+    names = sorted({fold for fold in given.values() if fold is not None})
+    if names:
+        if None in given.values() or len(names) != configuration.folds:
+            raise ConfigurationRejected(
+                f"the data give the folds {', '.join(names)}{' to some patients only' if None in given.values() else ''} and "
+                f"the configuration asks for {configuration.folds}; give every patient one of as many folds, or none any"
+            )
+        return {subject: names.index(str(fold)) for subject, fold in given.items()}
+    if len(given) < configuration.folds:
+        raise ConfigurationRejected(
+            f"{len(given)} patients cannot be dealt to {configuration.folds} folds; lower 'folds' or bring more patients"
+        )
     labels: dict[str, list[int]] = {}
     for scan in scans:
         present = (np.nan_to_num(scan.labels) == 1).astype(int)
@@ -182,15 +218,22 @@ def run(
     Returns
     -------
     The release folder.
+
+    Raises
+    ------
+    ConfigurationRejected
+        The scans cannot be trained on or dealt to folds; nothing is written.
+    DatasetRejected
+        A scan cannot be read.
     """
     if not any(scan.labels[0] == 1 for scan in scans) or not any(scan.labels[0] == 0 for scan in scans):
         raise ConfigurationRejected("training needs scans with blood and scans without; check the label files")
+    fold_of_subject = folds_of(scans, configuration)
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.toml").write_text(configuration.text, encoding="utf-8")
     bank_folder = banks or out / "banks"
     build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
-    fold_of_subject = folds_of(scans, configuration)
     setting = JobSetting(configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads)
     sides: list[int | None] = [*range(configuration.folds), None]
     jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
