@@ -37,6 +37,7 @@ def _extend_studies() -> None:
         sa.Column("task_state", sa.String(16), nullable=False, server_default="SCHEDULED"),
         sa.Column("workitem_uid", sa.String(64), nullable=False, server_default=""),
         sa.Column("changed_at", _TIME, nullable=False, server_default="1970-01-01 00:00:00"),
+        sa.Column("flagged_at", _TIME, nullable=True),
     ):
         op.add_column("studies", column)
     studies = sa.table(
@@ -49,15 +50,20 @@ def _extend_studies() -> None:
         sa.column("task_state", sa.String),
         sa.column("workitem_uid", sa.String),
         sa.column("changed_at", _TIME),
+        sa.column("flagged", sa.Boolean),
+        sa.column("classified_at", _TIME),
+        sa.column("flagged_at", _TIME),
     )
     connection = op.get_bind()
     rank = sa.case((studies.c.priority == "STAT", 0), (studies.c.priority == "HIGH", 1), else_=2)
     connection.execute(sa.update(studies).values(urgency=rank, changed_at=studies.c.last_received_at))
+    connection.execute(sa.update(studies).where(studies.c.flagged).values(flagged_at=studies.c.classified_at))
     _name_workitems(connection, studies)
     op.create_index(op.f("ix_studies_workitem_uid"), "studies", ["workitem_uid"], unique=True)
     order = ["task_state", "urgency", "received_at", "id"]
     op.create_index(op.f(f"ix_studies_{'_'.join(order)}"), "studies", order)
     op.create_index(op.f("ix_studies_changed_at"), "studies", ["changed_at"])
+    op.create_index(op.f("ix_studies_flagged_at"), "studies", ["flagged_at"])
     op.create_index(op.f("ix_studies_study_date"), "studies", ["study_date"])
     op.drop_index(op.f("ix_studies_state"), "studies")
     for first in ("state", "reason"):
@@ -220,18 +226,20 @@ def _create_reading() -> None:
         sa.Column("study_id", _ROW_ID, nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("flagged_at", _TIME, nullable=False),
         sa.Column("due_at", _TIME, nullable=False),
+        sa.Column("next_attempt_at", _TIME, nullable=False),
         sa.Column("leased_until", _TIME, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("ended_at", _TIME, nullable=True),
         sa.Column("detail", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_escalations")),
-        sa.UniqueConstraint("study_id", "step", name=op.f("uq_escalations_study_id_step")),
+        sa.UniqueConstraint("study_id", "step", "flagged_at", name=op.f("uq_escalations_study_id_step_flagged_at")),
         sa.ForeignKeyConstraint(
             ["study_id"], ["studies.id"], name=op.f("fk_escalations_study_id_studies"), ondelete="CASCADE"
         ),
     )
-    op.create_index(op.f("ix_escalations_state_due_at"), "escalations", ["state", "due_at"])
+    op.create_index(op.f("ix_escalations_state_next_attempt_at"), "escalations", ["state", "next_attempt_at"])
 
 
 def downgrade() -> None:
@@ -245,10 +253,11 @@ def downgrade() -> None:
     op.create_index(op.f("ix_studies_state"), "studies", ["state"])
     for name in (
         "ix_studies_study_date",
+        "ix_studies_flagged_at",
         "ix_studies_changed_at",
         "ix_studies_task_state_urgency_received_at_id",
         "ix_studies_workitem_uid",
     ):
         op.drop_index(op.f(name), "studies")
-    for name in ("changed_at", "workitem_uid", "task_state", "urgency"):
+    for name in ("flagged_at", "changed_at", "workitem_uid", "task_state", "urgency"):
         op.drop_column("studies", name)

@@ -54,16 +54,21 @@ class FeedbackRow(Base):
 
 
 class EscalationRow(Base):
-    """One step of the chain that is called while a flagged study is acknowledged by nobody; ``step`` counts from 1."""
+    """One step of the chain that is called while a flagged study is acknowledged by nobody; ``step`` counts from 1.
+
+    ``flagged_at`` is the flag it is about: a study that is flagged anew is called for anew.
+    """
 
     __tablename__ = "escalations"
-    __table_args__ = (UniqueConstraint("study_id", "step"), Index(None, "state", "due_at"))
+    __table_args__ = (UniqueConstraint("study_id", "step", "flagged_at"), Index(None, "state", "next_attempt_at"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
     step: Mapped[int]
+    flagged_at: Mapped[datetime]
     state: Mapped[EscalationState]
     due_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
     leased_until: Mapped[datetime | None]
     attempts: Mapped[int]
     ended_at: Mapped[datetime | None]

@@ -54,6 +54,8 @@ def shown_analysis(session: Session, study: StudyRow) -> AnalysisRow | None:
 
 
 def _show(study: StudyRow, best: AnalysisRow) -> None:
+    if best.flagged and not study.flagged:
+        study.flagged_at = best.classified_at
     study.ich_probability = best.ich_probability
     study.flagged = best.flagged
     study.subtypes = best.subtypes

@@ -37,6 +37,8 @@ class StudyRow(Base):
         Where its reading by a person stands; ``ReaderTaskRow`` says who reads it.
     workitem_uid
         SOP Instance UID of its Unified Procedure Step.
+    flagged_at
+        When it was last flagged after not being so.
     changed_at
         When anything of this row last changed, for whoever watches the worklist.
     """
@@ -46,6 +48,7 @@ class StudyRow(Base):
         Index(None, "task_state", "urgency", "received_at", "id"),
         Index(None, "workitem_uid", unique=True),
         Index(None, "changed_at"),
+        Index(None, "flagged_at"),
         Index(None, "received_at"),
         Index(None, "state", "task_state", "urgency", "received_at", "id"),
         Index(None, "reason", "task_state", "urgency", "received_at", "id"),
@@ -77,6 +80,7 @@ class StudyRow(Base):
     released_at: Mapped[datetime | None]
     classified_at: Mapped[datetime | None]
     forwarded_at: Mapped[datetime | None]
+    flagged_at: Mapped[datetime | None]
     changed_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
 
     @validates("priority")
