@@ -114,7 +114,7 @@ JOIN studies s ON s.id = e.study_id"""
 def _turnaround(seconds: Seconds) -> str:
     # A revision that slices opened was opened before its last slice; one opened to read the same slices again, after it.
     return f"""
-SELECT s.study_instance_uid, e.series_instance_uid, a.revision, a.flagged,
+SELECT s.study_instance_uid, e.series_instance_uid, a.revision, a.flagged, s.received_at,
        e.last_received_at AS last_slice_at, e.closed_at, a.classified_at, s.forwarded_at, t.acknowledged_at,
        t.completed_at,
        {seconds("e.last_received_at", "e.closed_at")} AS slice_to_close_s,

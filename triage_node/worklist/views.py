@@ -109,6 +109,7 @@ VIEWS: Mapping[str, View] = {
         | {
             "revision": "Revision of the series that was read.",
             "flagged": "Whether it was flagged.",
+            "received_at": "When the first instance of the study was kept.",
             "last_slice_at": "When the last slice was kept.",
             "closed_at": "When the series counted as complete.",
             "classified_at": "When it was flagged, or not.",

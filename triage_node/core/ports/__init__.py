@@ -3,9 +3,10 @@
 Every time is an aware UTC datetime. Every path lies on storage that all processes of the node share.
 """
 
-from triage_node.core.ports.accounts import ApiTokens, AuditTrail, SignIns, Users, Visitors
+from triage_node.core.ports.accounts import ApiTokens, AuditTrail, IdentityProvider, SignIns, Users, Visitors
 from triage_node.core.ports.arrival import AssociationPeer, QuarantinedObject, Spool, StoredInstance
 from triage_node.core.ports.clock import Clock
+from triage_node.core.ports.escalation import Escalations, NoticeWriter
 from triage_node.core.ports.evidence import (
     EarlierReport,
     EvidenceObject,
@@ -34,6 +35,7 @@ from triage_node.core.ports.images import (
 from triage_node.core.ports.reader_tasks import Feedback, ReaderTask, ReaderTasks
 from triage_node.core.ports.reading import Classifier, HeatmapChoice, Reading, SeriesVolume, VolumeReader
 from triage_node.core.ports.repository import StudyRepository
+from triage_node.core.ports.statistics import LONGEST_WINDOW, Statistics, Window
 from triage_node.core.ports.worklist import (
     Candidate,
     DeliveryBatch,
@@ -42,8 +44,10 @@ from triage_node.core.ports.worklist import (
     ProcessPulse,
     SeriesRecord,
 )
+from triage_node.core.ports.worklist_page import StudyChange, Worklist, WorklistPage, WorklistRow
 
 __all__ = [
+    "LONGEST_WINDOW",
     "ApiTokens",
     "AssociationPeer",
     "AuditTrail",
@@ -55,17 +59,20 @@ __all__ = [
     "CommitmentRequester",
     "DeliveryBatch",
     "EarlierReport",
+    "Escalations",
     "EvidenceObject",
     "EvidenceOrder",
     "EvidenceWriter",
     "Feedback",
     "HeatmapChoice",
+    "IdentityProvider",
     "ImageGone",
     "KeptHeatmaps",
     "NoSuchImage",
     "NotAnalysedOrder",
     "NotAnalysedSeries",
     "OpenSeries",
+    "NoticeWriter",
     "ProcessPulse",
     "QuarantinedObject",
     "ReaderTask",
@@ -83,9 +90,15 @@ __all__ = [
     "SliceSource",
     "SliceStack",
     "Spool",
+    "Statistics",
     "StoredInstance",
+    "StudyChange",
     "StudyRepository",
     "Users",
     "Visitors",
     "VolumeReader",
+    "Window",
+    "Worklist",
+    "WorklistPage",
+    "WorklistRow",
 ]
