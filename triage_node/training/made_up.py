@@ -18,6 +18,7 @@ import torch
 from triage_node.core.finding import SUBTYPES
 from triage_node.phantom import NoCavityFound, find_compartments, make_head, paste_blood
 from triage_node.training.datasets import LabelledScan
+from triage_node.training.freed_memory import keep_freed_memory
 from triage_node.training.slice_bank import BankedScan, banked
 
 SHOWN_MM2 = 16.0
@@ -110,8 +111,9 @@ def real_scan(scan: LabelledScan) -> BankedScan:
     )
 
 
-def _single_thread() -> None:
+def _prepare_worker() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def made_in_parallel(make: Callable[[Work], Made], works: Sequence[Work], processes: int) -> Iterator[Made]:
@@ -120,5 +122,5 @@ def made_in_parallel(make: Callable[[Work], Made], works: Sequence[Work], proces
         yield from map(make, works)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_single_thread) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_prepare_worker) as pool:
         yield from pool.map(make, works)

@@ -26,6 +26,7 @@ from triage_node.training.configuration import RunConfiguration
 from triage_node.training.cross_validation import grouped_folds
 from triage_node.training.datasets import LabelledScan
 from triage_node.training.encoder_training import Progress, Report
+from triage_node.training.freed_memory import keep_freed_memory
 from triage_node.training.job import PRETRAINING, JobSetting, TrainingJob, finished, open_banks, run_job
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
@@ -159,6 +160,7 @@ def _report_to(reports: _ReportQueue, every: int, reported: Progress) -> None:
 
 
 def _run_elsewhere(job: TrainingJob, setting: JobSetting, reports: _ReportQueue) -> None:
+    keep_freed_memory()
     run_job(job, setting, partial(_report_to, reports, 5))
 
 
