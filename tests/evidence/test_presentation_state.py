@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
+from triage_node.core.hounsfield import BRAIN_WINDOW, rescaled, windowed
 from triage_node.core.report import NOTICE
 from triage_node.evidence.presentation_state import contours
 
@@ -142,3 +144,29 @@ def test_dcmtk_finds_nothing_wrong(make_writer, make_order, make_series):
         read = subprocess.run(["dcmpschk", "-v", written.path], capture_output=True, text=True, timeout=60)
         assert read.returncode == 0
         assert "Test passed" in read.stderr
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("rescale", [(1.0, 0.0), (0.5, -1024.0)], ids=["HU", "rescaled"])
+def test_dcmtk_shows_a_slice_in_the_brain_window(make_writer, make_order, make_series, tmp_path, rescale):
+    if shutil.which("dcmp2pgm") is None:
+        pytest.skip("dcmp2pgm (Debian: dcmtk) is not installed")
+    slope, intercept = rescale
+    ramp_hu = np.linspace(-60.0, 140.0, ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+    stored = np.round((ramp_hu - intercept) / slope).astype("<i2")
+
+    def of_a_ramp(dataset: Dataset) -> None:
+        dataset.PixelData = stored.tobytes()
+        dataset.RescaleSlope, dataset.RescaleIntercept = f"{slope:g}", f"{intercept:g}"
+
+    volume = make_series(change=of_a_ramp)
+    (written,) = make_writer(kinds=("PR",)).write(make_order(volume))
+    picture = tmp_path / "shown.pgm"
+    command = ["dcmp2pgm", "--pstate", str(written.path), str(volume.paths[1]), str(picture)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    with Image.open(picture) as shown:
+        grey = np.asarray(shown, dtype=np.float32)
+    expected = windowed(rescaled(stored, slope, intercept)[np.newaxis], [BRAIN_WINDOW])[0, 0] * 255.0
+    assert (
+        np.abs(grey - expected).max() <= 255.0 / 80.0
+    )  # the standard's window is one HU narrower (PS3.3 C.11.2.1.2.1)
