@@ -110,6 +110,7 @@ def started(configuration: Path, data: Path, out: Path, *options: str) -> subpro
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_run_is_resumed_and_ends_in_a_release_that_names_its_patients(
     data: Path, configuration: Path, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ FOLDS = {"A": "0", "B/series-1": "1", "B/series-2": "1"}
 
 
 def release_of(home: Path, network: CascadeNetwork) -> Path:
-    training = {"sources": {"test": {}}}
+    training: dict[str, object] = {"sources": {"test": {}}}
     points = {"balanced": paper_operating_point()}
     return write_release(
         home, [network], ReleaseDescription("made", "1", uncalibrated(), 0.5, points, training, "for a test")

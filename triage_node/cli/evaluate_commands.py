@@ -90,7 +90,9 @@ def evaluate(
 
     PREDICTIONS.csv has the columns subject,slice,fold,any,CPH,IVH,SDH,EDH,SAH,label_any,label_CPH,label_IVH,
     label_SDH,label_EDH,label_SAH: one row for each subject with slice left empty, and one for each slice from inferior
-    to superior. Exit status 0 whatever the figures are, 2 where a table or data set is refused.
+    to superior. With --data folder:DIR, the lesions.csv, mimics.csv and masks.csv that DIR may hold (`triage-node phantom
+    --masks` writes them) add sensitivity by volume, flags of look-alikes, and heatmaps against masks. Exit status 0
+    whatever the figures are, 2 where a table or data set is refused.
     """
     from triage_node.core.errors import ConfigurationRejected
 
