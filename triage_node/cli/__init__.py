@@ -29,6 +29,8 @@ _COMMAND_MODULES = (
     "evaluate_commands",
     "weights_commands",
     "drift_commands",
+    "statistics_commands",
+    "simulate_commands",
 )
 
 for _name in _COMMAND_MODULES:

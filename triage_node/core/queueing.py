@@ -167,7 +167,7 @@ class Run:
 
     hours: float = 720.0
     warm_up_hours: float = 72.0
-    replications: int = 20
+    replications: int = 50
     seed: int = 1
 
     def __post_init__(self) -> None:

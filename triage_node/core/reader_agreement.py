@@ -13,6 +13,10 @@ from datetime import date, timedelta
 from triage_node.core.proportion import Proportion
 
 ROLLING_DAYS = 28
+FEEDBACK_CAVEAT = (
+    "Only findings that a reader judged count, the reader being right. A hemorrhage that the node missed and nobody judged is"
+    " in none of these figures: where mainly flagged studies are judged, sensitivity comes out too high."
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ In: settings. Out: running processes. The only package that knows every station.
 
 from triage_node.wiring.celery_processes import broker_url, run_beat, run_courier, run_worker
 from triage_node.wiring.database import (
-    accounts,
     audit_trail,
     drift_watch,
     migrate,
@@ -13,26 +12,44 @@ from triage_node.wiring.database import (
     repository,
     results,
     shadow_log,
+    statistics,
 )
 from triage_node.wiring.forwarding import commitment_scu, senders, storage_commitment, storage_scu
-from triage_node.wiring.installation import SystemClock, migrations_folder, version, weights_folder
+from triage_node.wiring.installation import SystemClock, measured_rates, migrations_folder, version, weights_folder
 from triage_node.wiring.path import heart, limits, path_rules, read_folder, study_path
 from triage_node.wiring.reading import cascade, evidence_writer, shadow_cascade, shadow_path, volume_reader
 from triage_node.wiring.scp_process import GRACE_S, run_scp
+from triage_node.wiring.sign_in import (
+    account_parts,
+    accounts,
+    api_tokens,
+    existing_users,
+    first_password,
+    identity_provider,
+    known_hosts,
+    users,
+)
 from triage_node.wiring.web_process import run_web, web_parts
 
 __all__ = [
     "GRACE_S",
     "SystemClock",
+    "account_parts",
     "accounts",
+    "api_tokens",
     "audit_trail",
     "broker_url",
     "cascade",
     "commitment_scu",
     "drift_watch",
     "evidence_writer",
+    "existing_users",
+    "first_password",
     "heart",
+    "identity_provider",
+    "known_hosts",
     "limits",
+    "measured_rates",
     "migrate",
     "migrations_folder",
     "path_rules",
@@ -49,9 +66,11 @@ __all__ = [
     "shadow_cascade",
     "shadow_log",
     "shadow_path",
+    "statistics",
     "storage_commitment",
     "storage_scu",
     "study_path",
+    "users",
     "version",
     "volume_reader",
     "web_parts",

@@ -9,13 +9,13 @@ from triage_node.settings import Settings
 from triage_node.wiring.installation import migrations_folder
 
 if TYPE_CHECKING:
-    from triage_node.worklist.accounts import SqlAccounts
     from triage_node.worklist.audit import SqlAuditTrail
     from triage_node.worklist.drift import SqlDriftWatch
     from triage_node.worklist.reader_tasks import SqlReaderTasks
     from triage_node.worklist.repository import SqlStudyRepository
     from triage_node.worklist.series_files import SqlSeriesFiles
     from triage_node.worklist.shadow import SqlShadowLog
+    from triage_node.worklist.statistics import SqlStatistics
 
 
 def migrate(settings: Settings) -> None:
@@ -94,14 +94,6 @@ def drift_watch(settings: Settings) -> SqlDriftWatch:
     return SqlDriftWatch(make_engine(settings.database))
 
 
-def accounts(settings: Settings) -> SqlAccounts:
-    """Return who may look."""
-    from triage_node.worklist.accounts import SqlAccounts
-    from triage_node.worklist.engine import make_engine
-
-    return SqlAccounts(make_engine(settings.database))
-
-
 def audit_trail(settings: Settings) -> SqlAuditTrail:
     """Return the trail of who looked and who changed what."""
     from triage_node.worklist.audit import SqlAuditTrail
@@ -116,3 +108,11 @@ def reader_tasks(settings: Settings) -> SqlReaderTasks:
     from triage_node.worklist.reader_tasks import SqlReaderTasks
 
     return SqlReaderTasks(make_engine(settings.database))
+
+
+def statistics(settings: Settings) -> SqlStatistics:
+    """Return what administrators ask of the results."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.statistics import SqlStatistics
+
+    return SqlStatistics(make_engine(settings.database))

@@ -7,6 +7,7 @@ import importlib.resources
 from datetime import UTC, datetime
 from pathlib import Path
 
+from triage_node.core.measured_rates import MeasuredRates
 from triage_node.settings import Settings
 
 
@@ -31,3 +32,10 @@ def migrations_folder() -> Path:
 def weights_folder(settings: Settings) -> Path:
     """Return the folder of the releases: the one set, else the one that came with the node."""
     return settings.weights_dir or Path(str(importlib.resources.files("triage_node.model_weights")))
+
+
+def measured_rates(settings: Settings) -> MeasuredRates | None:
+    """Return how often the release in use is right at the operating point in use, as measured; None where nobody did."""
+    from triage_node.cascade.measured_rates import measured_rates as of_release
+
+    return of_release(weights_folder(settings), settings.release, settings.operating_point)
