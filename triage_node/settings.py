@@ -7,6 +7,7 @@ command-line flag. ``deploy/triage_node.toml`` explains each one to operators an
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import socket
@@ -14,12 +15,15 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from triage_node.core.destination import MESSAGE_KINDS, OBJECT_KINDS, Destination, checked_names
+from triage_node.core.access import Role
+from triage_node.core.destination import MESSAGE_KINDS, OBJECT_KINDS, Destination, DestinationKind, checked_names
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.escalation import EscalationStep, chain_from_tables
 from triage_node.core.identifiers import PeerAddress, checked_ae_title
 from triage_node.core.report import DEFAULT_EVIDENCE_KINDS, EVIDENCE_KINDS
 
@@ -28,6 +32,7 @@ FILE_VARIABLE = "TRIAGE_SETTINGS_FILE"
 Port = Annotated[int, Field(ge=0, le=65535)]
 NameList = Annotated[tuple[str, ...], NoDecode]
 Destinations = Annotated[tuple[Destination, ...], NoDecode]
+Chain = Annotated[tuple[EscalationStep, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -144,15 +149,101 @@ class Settings(BaseSettings):
     )
     courier_threads: int = Field(8, ge=2, le=64, description="Destinations served at once by one courier.")
 
+    # when nobody comes
+    escalation: Chain = Field(
+        (),
+        description="Who is called, and when, for a flagged study that nobody acknowledges: [[escalation]] tables in order;"
+        " as a variable, a JSON array of them.",
+    )
+    escalation_give_up_after_s: float = Field(
+        3600.0, gt=0, description="A call that fails is tried again until this long after it was due, s."
+    )
+    waiting_cap_s: float = Field(
+        3600.0,
+        ge=0,
+        description="A study of priority ROUTINE that has waited so long for a reader becomes HIGH, s; 0: never."
+        " Flagged ones stay before it.",
+    )
+    smtp_host: str | None = Field(None, description="Mail server for steps of kind email.")
+    smtp_port: Port = Field(587, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection to it is encrypted."
+    )
+    smtp_user: str | None = Field(None, description="Who signs in at the mail server; empty: nobody does.")
+    smtp_password_file: Path | None = Field(None, description="File that holds the password for the mail server.")
+    mail_from: str = Field("triage-node@localhost", description="Sender of our e-mails.")
+    web_address: str = Field(
+        "", description="Where readers reach the worklist, for links in messages: https://HOST/; empty: no links."
+    )
+
     # web and logs
     http_host: str = Field("127.0.0.1", description="Address of the web server.")
     http_port: Port = Field(8080, description="Port of the web server; 0 takes a free one.")
+    worklist_days: int = Field(
+        3, ge=1, le=3650, description="How many days back the web worklist goes where it is not asked for more, days."
+    )
+    http_tls_certificate: Path | None = Field(
+        None, description="PEM certificate, with its chain, of the web server; with it the web server speaks https."
+    )
+    http_tls_key: Path | None = Field(None, description="PEM key of that certificate.")
+    http_allowed_hosts: NameList = Field(
+        (),
+        description="Names that browsers may call the web server by, beside localhost, the machine's name, http_host and"
+        " any IP address; * allows every name, which is safe only behind a proxy that checks them.",
+    )
+    http_trusted_proxies: NameList = Field(
+        (),
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe event that is logged."
     )
     log_format: Literal["console", "json"] = Field("console", description="Shape of log lines.")
 
-    @field_validator("peers", "further_ae_titles", "pacs", "evidence_kinds", "commitment_peers", mode="before")
+    # signing in
+    session_idle_s: float = Field(
+        14_400.0, ge=60, description="A browser is signed out after this long without a request, s (four hours)."
+    )
+    session_longest_s: float = Field(
+        43_200.0, ge=60, description="A browser is signed out after this long in any case, s (twelve hours)."
+    )
+    lockout_failures: int = Field(
+        5, ge=1, le=100, description="After so many wrong passwords in a row an account is locked."
+    )
+    lockout_s: float = Field(
+        900.0, ge=1, description="A locked account opens again after this, s (a quarter of an hour)."
+    )
+    sign_in_failures: int = Field(
+        30, ge=1, description="So many failed attempts to sign in may come from one address in five minutes."
+    )
+    oidc_issuer: str | None = Field(
+        None, description="URL of an OpenID Connect provider at which people may sign in too; empty: none."
+    )
+    oidc_client_id: str | None = Field(None, description="Our name at that provider.")
+    oidc_client_secret: str | None = Field(
+        None, repr=False, description="Our secret at that provider; better kept in TRIAGE_OIDC_CLIENT_SECRET."
+    )
+    oidc_scopes: NameList = Field(("profile", "email"), description="Scopes that are asked for beside openid.")
+    oidc_role_claim: str = Field(
+        "groups", description="Claim with the groups of a person; dots lead into objects: realm_access.roles."
+    )
+    oidc_roles: dict[str, Role] | None = Field(
+        None,
+        description="Which group has which role here (VIEWER, RADIOLOGIST, ADMINISTRATOR); the highest counts. Whoever is"
+        " in none of them is refused. As a variable, a JSON object.",
+    )
+
+    @field_validator(
+        "http_allowed_hosts",
+        "http_trusted_proxies",
+        "oidc_scopes",
+        "peers",
+        "further_ae_titles",
+        "pacs",
+        "evidence_kinds",
+        "commitment_peers",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -175,8 +266,34 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("escalation", mode="before")
+    @classmethod
+    def _steps(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value) if value.strip() else ()
+            except ValueError as error:
+                raise ValueError(f"not a JSON array: {error}") from None
+        if isinstance(value, Mapping) or not isinstance(value, Sequence) or isinstance(value, str):
+            raise ValueError("a list of tables: write [[escalation]], with two brackets")
+        if all(isinstance(each, EscalationStep) for each in value):
+            return tuple(value)
+        try:
+            return chain_from_tables([_table(each) for each in value])
+        except ConfigurationRejected as error:
+            raise ValueError(str(error)) from None
+
     @field_validator(
-        "database_url", "redis_url", "weights_dir", "release", "shadow_release", "installation_id", mode="before"
+        "oidc_issuer",
+        "oidc_client_id",
+        "oidc_client_secret",
+        "database_url",
+        "redis_url",
+        "weights_dir",
+        "release",
+        "shadow_release",
+        "installation_id",
+        mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
@@ -206,6 +323,30 @@ class Settings(BaseSettings):
         except ConfigurationRejected as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("http_trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError(f"{each!r} is no address and no network, like 10.0.0.7 or 10.0.0.0/24") from None
+        return value
+
+    @model_validator(mode="after")
+    def _sign_in_that_works(self) -> Self:
+        """Refuse half a sign-in, and one whose secrets would travel in the open."""
+        if (self.http_tls_certificate is None) != (self.http_tls_key is None):
+            raise ValueError("http_tls_certificate and http_tls_key go together")
+        if self.oidc_issuer is None:
+            return self
+        if self.oidc_client_id is None or not self.oidc_roles:
+            raise ValueError("oidc_issuer needs oidc_client_id, and oidc_roles with a group for each role")
+        parts = urlsplit(self.oidc_issuer)
+        if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("oidc_issuer must begin with https://")
+        return self
+
     @model_validator(mode="after")
     def _evidence_that_is_made(self) -> Self:
         """Refuse what would silently never be sent."""
@@ -215,6 +356,13 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"destination {destination.name!r} takes {', '.join(sorted(missing))}, which evidence_kinds does not name"
                 )
+        for destination in self.destinations:
+            if destination.kind is DestinationKind.EMAIL:
+                raise ValueError(
+                    f"destination {destination.name!r}: kind email is for [[escalation]]: a mailbox gets no evidence"
+                )
+        if self.smtp_host is None and any(step.destination.kind is DestinationKind.EMAIL for step in self.escalation):
+            raise ValueError("a step of [[escalation]] is of kind email: set smtp_host")
         told = {kind for each in self.destinations for kind in OBJECT_KINDS[each.kind]} & set(MESSAGE_KINDS)
         if self.report_not_analysed and not told and not {"SR", "PDF"} & set(self.evidence_kinds):
             raise ValueError("report_not_analysed needs SR or PDF among evidence_kinds, or a destination for messages")
@@ -270,8 +418,10 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value is None:
                 continue
-            if name == "destinations":
+            if name in ("destinations", "escalation"):
                 value = json.dumps([each.as_table() for each in value])
+            elif isinstance(value, Mapping):
+                value = json.dumps(value)
             elif isinstance(value, tuple):
                 value = ",".join(value)
             elif isinstance(value, Path):

@@ -25,6 +25,8 @@ class DestinationKind(StrEnum):
     HL7 = "hl7"
     WEBHOOK = "webhook"
     FHIR = "fhir"
+    EMAIL = "email"
+    """Only for the steps of an escalation: a mailbox gets no evidence."""
 
 
 class SendRule(StrEnum):
@@ -41,6 +43,7 @@ OBJECT_KINDS: Mapping[DestinationKind, tuple[str, ...]] = {
     DestinationKind.HL7: ("HL7",),
     DestinationKind.WEBHOOK: ("WEBHOOK",),
     DestinationKind.FHIR: ("FHIR",),
+    DestinationKind.EMAIL: (),
 }
 """The kinds of ``EvidenceObject`` that a destination of each kind can take: report, heatmaps, key objects, presentation
 state and encapsulated PDF as DICOM; a message that is already written, in its file, for the others."""
@@ -58,6 +61,7 @@ ADDRESS_FORMS: Mapping[DestinationKind, str] = {
     DestinationKind.HL7: "HOST:PORT",
     DestinationKind.WEBHOOK: "https://HOST/PATH",
     DestinationKind.FHIR: "https://HOST/PATH",
+    DestinationKind.EMAIL: "NAME@HOST",
 }
 LONGEST_NAME = 64
 _FILES = ("secret_file", "tls_ca_file")
@@ -138,6 +142,8 @@ class Destination:
                 PeerAddress.parse(self.address)
             elif self.kind is DestinationKind.HL7:
                 PeerAddress.parse(f"ANY@{self.address}")
+            elif self.kind is DestinationKind.EMAIL:
+                _check_mailbox(self.address)
             elif not self.address.startswith(("https://", "http://")) or len(self.address) < len("http://a"):
                 raise ConfigurationRejected("")
         except ConfigurationRejected:
@@ -198,6 +204,13 @@ class Destination:
 
     def __str__(self) -> str:
         return self.name
+
+
+def _check_mailbox(address: str) -> None:
+    """Refuse what is not one mailbox: header lines are made of it."""
+    name, at, host = address.rpartition("@")
+    if not (at and name and host) or not address.isascii() or any(each in address for each in " \r\n,;<>"):
+        raise ConfigurationRejected("")
 
 
 def _value(shown: str, key: str, value: Any) -> Any:

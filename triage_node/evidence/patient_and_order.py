@@ -182,7 +182,18 @@ def _names(header: Dataset, keyword: str) -> tuple[NameForm, ...]:
     value = _first_value(header, keyword)
     if value is None or isinstance(value, (bytes, Dataset)):
         return ()
-    name = PersonName(str(value))  # decoded: what stands in the file is in the source's character set
+    return name_forms(str(value))  # decoded: what stands in the file is in the source's character set
+
+
+def name_forms(text: str) -> tuple[NameForm, ...]:
+    """Return the forms that are not empty of a name as DICOM writes it.
+
+    Examples
+    --------
+    >>> name_forms("DOE^JANE")[0].given
+    'JANE'
+    """
+    name = PersonName(text)
     forms = (("A", name.alphabetic), ("I", name.ideographic), ("P", name.phonetic))
     return tuple(_form(representation, group) for representation, group in forms if group.strip("^ "))
 

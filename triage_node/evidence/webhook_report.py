@@ -26,6 +26,7 @@ class WebhookEvent(StrEnum):
 
     STUDY_READ = "study.read"
     STUDY_NOT_ANALYSED = "study.not_analysed"
+    STUDY_UNACKNOWLEDGED = "study.unacknowledged"
 
 
 def webhook_document(message: Message, *, with_patient_id: bool = False) -> bytes:

@@ -17,6 +17,7 @@ CLASSIFY, FORWARD, HOUSEKEEPING = "classify", "forward", "housekeeping"
 READ_TASK, FORWARD_TASK = "triage_node.read", "triage_node.forward"
 REPORT_TASK = "triage_node.report_not_analysed"
 CLOSE_TASK, RING_TASK, DRIFT_TASK = "triage_node.close_ready", "triage_node.ring_due", "triage_node.watch_drift"
+ESCALATE_TASK = "triage_node.escalate"
 ROUTES = {
     READ_TASK: {"queue": CLASSIFY},
     REPORT_TASK: {"queue": CLASSIFY},
@@ -24,6 +25,7 @@ ROUTES = {
     CLOSE_TASK: {"queue": HOUSEKEEPING},
     RING_TASK: {"queue": HOUSEKEEPING},
     DRIFT_TASK: {"queue": HOUSEKEEPING},
+    ESCALATE_TASK: {"queue": HOUSEKEEPING},
 }
 
 
@@ -108,3 +110,8 @@ def add_forwarding(
 def add_drift_watch(app: Celery, watch_drift: Callable[[], None]) -> None:
     """Register the courier's look at the drift charts."""
     app.task(name=DRIFT_TASK)(watch_drift)
+
+
+def add_escalation(app: Celery, escalate: Callable[[], None]) -> None:
+    """Register the courier's round of calls for studies that nobody acknowledged."""
+    app.task(name=ESCALATE_TASK)(escalate)

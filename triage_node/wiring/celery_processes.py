@@ -11,6 +11,7 @@ from triage_node import logs
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.settings import Settings
 from triage_node.wiring.database import drift_watch
+from triage_node.wiring.escalation import escalation_path
 from triage_node.wiring.forwarding import commitment_scu, senders
 from triage_node.wiring.path import heart, study_path
 from triage_node.wiring.reading import cascade, evidence_writer, shadow_path, volume_reader
@@ -39,7 +40,15 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
     from triage_node.pipeline.drift_watch import watch_drift
     from triage_node.pipeline.lanes import Lanes, lane_width
     from triage_node.pipeline.outbox import ForwardingPath
-    from triage_node.pipeline.tasks import FORWARD, HOUSEKEEPING, CeleryBell, add_drift_watch, add_forwarding, make_app
+    from triage_node.pipeline.tasks import (
+        FORWARD,
+        HOUSEKEEPING,
+        CeleryBell,
+        add_drift_watch,
+        add_escalation,
+        add_forwarding,
+        make_app,
+    )
 
     app = make_app(broker_url(settings))
     path = study_path(settings, CeleryBell(app))
@@ -54,6 +63,7 @@ def run_courier(settings: Settings, supervisor: int | None = None) -> None:
         watch_drift(charts, path.clock)
 
     add_drift_watch(app, watch)
+    add_escalation(app, escalation_path(settings).round)
     detail = {"destinations": ", ".join(names) or "none"}
     queues = [FORWARD, HOUSEKEEPING]
     _run_celery(app, settings, "courier", supervisor, detail, queues=queues, pool="threads", concurrency=threads)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from triage_node.core.access import Role, Visitor
-from triage_node.core.accounts import ApiToken, ProvedIdentity, SignedIn, User
+from triage_node.core.accounts import ApiToken, PendingSignIn, ProvedIdentity, SignedIn, User
 from triage_node.core.audit import AuditAction, AuditEntry, AuditFilter
 
 
@@ -63,6 +63,29 @@ class SignIns(Visitors, Protocol):
         ...
 
 
+class IdentityProvider(Protocol):
+    """A hospital's own sign-in, over OpenID Connect. Both calls raise ``ProviderUnreachable``."""
+
+    @property
+    def label(self) -> str:
+        """What the button says it is."""
+        ...
+
+    def begin(self, redirect_uri: str) -> PendingSignIn:
+        """Return where the browser is sent, and what it must bring back to ``redirect_uri``."""
+        ...
+
+    def finish(self, pending: PendingSignIn, redirect_uri: str, code: str) -> ProvedIdentity:
+        """Return whom the provider has proved.
+
+        Raises
+        ------
+        IdentityRefused
+            The proof is not valid, or none of the person's groups has a role here.
+        """
+        ...
+
+
 class Users(Protocol):
     """Accounts, for administrators. All raise ``Refused`` for a name that is not there."""
 
@@ -94,7 +117,7 @@ class Users(Protocol):
         Raises
         ------
         Refused
-            No administrator would be left.
+            No administrator would be left, or the identity provider says what this user may do.
         """
         ...
 
@@ -109,7 +132,11 @@ class Users(Protocol):
         ...
 
     def enable(self, name: str) -> None:
-        """Let a user in again, also one that is locked."""
+        """Let a user in again."""
+        ...
+
+    def unlock(self, name: str) -> None:
+        """End the lock that followed on too many failed sign-ins."""
         ...
 
     def set_password(self, name: str, password: str, *, must_change_password: bool = True) -> None:
