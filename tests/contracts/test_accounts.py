@@ -147,7 +147,7 @@ def test_administrator_unlocks(accounts: SqlAccounts, users: SqlUsers) -> None:
         with pytest.raises(SignInRefused):
             accounts.sign_in("ann", OTHER, "", NOW)
     assert users.named("ann").locked_until == later(minutes=10)
-    users.enable("ann")
+    users.unlock("ann")
     assert accounts.sign_in("ann", GOOD, "", NOW)
 
 
@@ -303,10 +303,12 @@ def test_proved_name_does_not_open_an_account_with_a_password(accounts: SqlAccou
         accounts.sign_in_proved(_identity(name="Ann"), "", NOW)
 
 
-def test_user_of_the_provider_has_no_password_here(accounts: SqlAccounts, users: SqlUsers) -> None:
+def test_user_of_the_provider_has_neither_password_nor_role_from_here(accounts: SqlAccounts, users: SqlUsers) -> None:
     accounts.sign_in_proved(_identity(), "", NOW)
     with pytest.raises(Refused, match="identity provider"):
         users.set_password("dora", GOOD)
+    with pytest.raises(Refused, match="identity provider"):
+        users.set_role("dora", Role.ADMINISTRATOR)
     with pytest.raises(SignInRefused):
         accounts.sign_in("dora", "", "", NOW)
 

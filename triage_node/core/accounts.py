@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from triage_node.core.access import Role
-from triage_node.core.errors import Refused
+from triage_node.core.errors import Refused, Transient
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
@@ -74,6 +74,14 @@ class SignInRefused(Refused):
         self.locked = locked
 
 
+class IdentityRefused(Refused):
+    """What the identity provider says of somebody cannot be trusted, or gives no role here; the message says which."""
+
+
+class ProviderUnreachable(Transient):
+    """The identity provider does not answer, or not as it should."""
+
+
 @dataclass(frozen=True)
 class SessionRules:
     """How long a browser stays signed in: after its last request, and at most."""
@@ -111,6 +119,20 @@ class ProvedIdentity:
     subject: str
     name: str
     role: Role
+
+
+@dataclass(frozen=True)
+class PendingSignIn:
+    """A browser that has been sent to the identity provider, and what it must come back with.
+
+    ``state`` ties the answer to this browser, ``nonce`` the proof of identity to this attempt, and ``code_verifier`` the
+    code to whoever asked for it (PKCE, RFC 7636).
+    """
+
+    url: str
+    state: str
+    nonce: str
+    code_verifier: str
 
 
 @dataclass(frozen=True)

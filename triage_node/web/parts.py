@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from triage_node.core.drift import DriftTotals
-from triage_node.core.ports import AuditTrail, Clock, ReaderTasks, SliceImages, StudyRepository, Visitors
+from triage_node.core.ports import (
+    ApiTokens,
+    AuditTrail,
+    Clock,
+    IdentityProvider,
+    ReaderTasks,
+    SignIns,
+    SliceImages,
+    StudyRepository,
+    Users,
+    Visitors,
+    Worklist,
+)
+from triage_node.web.attempt_limit import AttemptLimit
 from triage_node.web.health import Health
+
+
+@dataclass(frozen=True)
+class AccountParts:
+    """What signing in and the pages of accounts stand on.
+
+    Attributes
+    ----------
+    sign_ins, users, api_tokens
+        The accounts.
+    attempts
+        How often one address may fail to sign in.
+    provider
+        The hospital's own sign-in, where there is one.
+    """
+
+    sign_ins: SignIns
+    users: Users
+    api_tokens: ApiTokens
+    attempts: AttemptLimit
+    provider: IdentityProvider | None = None
 
 
 @dataclass(frozen=True)
@@ -32,8 +66,16 @@ class WebParts:
         The record of each study, and its deliveries.
     images
         Slices and heatmaps.
+    worklist
+        Studies in the order in which they should be read.
+    worklist_days
+        How many days back the worklist goes where it is not asked for more.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
+    accounts
+        Without them there are no pages to sign in at: visitors are known by what lies before this application.
+    known_hosts
+        Names that this node answers to, beside loopback ones and addresses; None: to any.
     """
 
     version: str
@@ -44,4 +86,8 @@ class WebParts:
     reader_tasks: ReaderTasks
     studies: StudyRepository
     images: SliceImages
+    worklist: Worklist
+    worklist_days: int
     drift_totals: Callable[[], DriftTotals] | None = None
+    accounts: AccountParts | None = None
+    known_hosts: Collection[str] | None = None

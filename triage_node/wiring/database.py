@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triage_node.worklist.series_files import SqlSeriesFiles
     from triage_node.worklist.shadow import SqlShadowLog
     from triage_node.worklist.statistics import SqlStatistics
+    from triage_node.worklist.worklist_page import SqlWorklist
 
 
 def migrate(settings: Settings) -> None:
@@ -116,3 +117,11 @@ def statistics(settings: Settings) -> SqlStatistics:
     from triage_node.worklist.statistics import SqlStatistics
 
     return SqlStatistics(make_engine(settings.database))
+
+
+def worklist(settings: Settings) -> SqlWorklist:
+    """Return the studies in the order in which they should be read."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.worklist_page import SqlWorklist
+
+    return SqlWorklist(make_engine(settings.database))

@@ -63,6 +63,8 @@ class SqlUsers:
         """Change what a user may do."""
         with self._database.writing() as session:
             row = _found(session, name)
+            if row.subject is not None:
+                raise Refused(f"{row.name} has the role that the identity provider says at each sign-in")
             if role is not Role.ADMINISTRATOR:
                 _keep_an_administrator(session, row)
             row.role = role
@@ -76,10 +78,15 @@ class SqlUsers:
             sessions.end_all(session, row.id)
 
     def enable(self, name: str) -> None:
-        """Let a user in again, also one that is locked."""
+        """Let a user in again."""
+        with self._database.writing() as session:
+            _found(session, name).disabled = False
+
+    def unlock(self, name: str) -> None:
+        """End the lock that followed on too many failed sign-ins."""
         with self._database.writing() as session:
             row = _found(session, name)
-            row.disabled, row.failed_sign_ins, row.locked_until = False, 0, None
+            row.failed_sign_ins, row.locked_until = 0, None
 
     def set_password(self, name: str, password: str, *, must_change_password: bool = True) -> None:
         """Give a user another password, end all sessions and the lock."""

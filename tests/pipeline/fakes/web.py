@@ -18,6 +18,7 @@ from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.reader_tasks import SqlReaderTasks
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.series_files import SqlSeriesFiles
+from triage_node.worklist.worklist_page import SqlWorklist
 
 
 def web_parts(engine: Engine, folder: Path, **changes: Any) -> WebParts:
@@ -32,5 +33,7 @@ def web_parts(engine: Engine, folder: Path, **changes: Any) -> WebParts:
         "reader_tasks": SqlReaderTasks(engine),
         "studies": repository,
         "images": SpooledImages(SqlSeriesFiles(engine), PixelSliceReader(), HeatmapArchives(folder / "evidence")),
+        "worklist": SqlWorklist(engine),
+        "worklist_days": 3,
     }
     return WebParts(**(given | changes))
