@@ -18,6 +18,7 @@ from triage_node.core.access import Permission, Visitor
 from triage_node.core.errors import Transient
 from triage_node.core.hounsfield import BLOOD_WINDOW, BONE_WINDOW, BRAIN_WINDOW, Window
 from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
+from triage_node.web.parameters import Uid
 from triage_node.web.parts import WebParts
 from triage_node.web.png import heatmap_png, slice_png
 from triage_node.web.visitors import require
@@ -33,19 +34,20 @@ _RENDERING = "1"
 _KEPT = {"Cache-Control": "private, max-age=3600", "Vary": "Cookie, Authorization"}
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
+MaySeeImages = Annotated[Visitor, Depends(require(Permission.SEE_IMAGES))]
+
 
 def routes(parts: WebParts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
-    may_see = Depends(require(Permission.SEE_IMAGES))
     of_series = "/studies/{study_instance_uid}/series/{series_instance_uid}"
 
     @router.get(f"{of_series}/slices/{{index}}.png")
     def slice_picture(
         request: Request,
-        visitor: Annotated[Visitor, may_see],
-        study_instance_uid: str,
-        series_instance_uid: str,
+        visitor: MaySeeImages,
+        study_instance_uid: Uid,
+        series_instance_uid: Uid,
         index: int,
         window: WindowName = "brain",
         revision: int | None = None,
@@ -61,9 +63,9 @@ def routes(parts: WebParts) -> APIRouter:
     @router.get(f"{of_series}/revisions/{{revision}}/heatmaps/{{index}}.png")
     def heatmap_picture(
         request: Request,
-        visitor: Annotated[Visitor, may_see],
-        study_instance_uid: str,
-        series_instance_uid: str,
+        visitor: MaySeeImages,
+        study_instance_uid: Uid,
+        series_instance_uid: Uid,
         revision: int,
         index: int,
     ) -> Response:

@@ -11,7 +11,7 @@ class KnownVisitors:
     """Each token, of a session or of the API, is the name of a role in small letters."""
 
     def of_session(self, token: str, now: datetime) -> Visitor | None:
-        return Visitor(token, Role[token.upper()], f"csrf-{token}") if token.upper() in Role else None
+        return Visitor(token, Role[token.upper()], f"csrf-{token}") if token.upper() in Role.__members__ else None
 
     def of_api_token(self, token: str, now: datetime) -> Visitor | None:
-        return Visitor(token, Role[token.upper()]) if token.upper() in Role else None
+        return Visitor(token, Role[token.upper()]) if token.upper() in Role.__members__ else None

@@ -1,0 +1,104 @@
+// The page of a study: the viewer, and how the study stands while the page is open. Nothing that is being read is ever
+// exchanged: the page says that something newer is there.
+
+import { SliceViewer } from "./slice_viewer.js";
+import { showTimes } from "./triage.js";
+
+const ASK_AGAIN_MS = 30_000; // beside the stream, for whoever has none
+const STREAM = "/worklist/events?days=all&q="; // narrowed to the study; what else changes comes as bare UIDs
+const GONE = "This study is no longer on this node. What you see is how it was.";
+const SIGNED_OUT = "Your session has ended. Load the page again and sign in.";
+
+class StandingPanel {
+  constructor(panel) {
+    this.panel = panel;
+    this.path = panel.dataset.path;
+    this.shown = this.shownReading(panel);
+    this.asking = null;
+    this.ended = false;
+  }
+
+  shownReading(root) {
+    return root.querySelector(".reading-state")?.dataset.shown ?? "";
+  }
+
+  // Several changes at once are asked for once.
+  refresh() {
+    if (this.ended || document.hidden) return;
+    this.asking ??= this.ask().finally(() => (this.asking = null));
+  }
+
+  async ask() {
+    let answer;
+    try {
+      answer = await fetch(this.path, { headers: { Accept: "text/html" }, redirect: "manual" });
+    } catch {
+      return; // the node does not answer: the next time perhaps
+    }
+    if (answer.type === "opaqueredirect" || answer.status === 401) this.end(SIGNED_OUT);
+    else if (answer.status === 404) this.end(GONE);
+    else if (answer.ok) this.update(await answer.text());
+  }
+
+  update(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html").body;
+    showTimes(fresh);
+    if (this.shownReading(fresh) !== this.shown) tellOfNewerReading(this.panel);
+    const fields = fresh.querySelectorAll("input.slice-field");
+    const slice = document.getElementById("slice-slider")?.value;
+    for (const field of fields) if (slice) Object.assign(field, { value: slice, disabled: false });
+    if (fresh.textContent.trim() !== this.panel.textContent.trim()) this.panel.replaceChildren(...fresh.children);
+  }
+
+  end(words) {
+    this.ended = true;
+    tell(words);
+  }
+}
+
+// The worklist's stream of changes, while somebody looks: a browser has six connections for a node, and the images need them.
+function watch(study, changed) {
+  let source = null;
+  const follow = () => {
+    source?.close();
+    source = null;
+    if (document.hidden) return;
+    changed();
+    source = new EventSource(STREAM + encodeURIComponent(study));
+    source.addEventListener("rows", (event) => {
+      const told = JSON.parse(event.data);
+      if (told.gone.includes(study) || told.rows.some((row) => row.uid === study)) changed();
+    });
+    for (const name of ["reload", "ended"]) source.addEventListener(name, changed);
+  };
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", () => source?.close());
+  follow();
+}
+
+function tell(words, link) {
+  const notice = document.createElement("p");
+  notice.className = "notice warning";
+  notice.append(words);
+  if (link) notice.append(" ", link);
+  document.getElementById("news").replaceChildren(notice);
+}
+
+function tellOfNewerReading(panel) {
+  const link = document.createElement("a");
+  link.href = panel.dataset.path.replace(/\/reading$/, "");
+  link.textContent = "Show it";
+  tell("There is a newer reading of this study. What you see is the earlier one.", link);
+}
+
+function start() {
+  const viewer = document.getElementById("viewer");
+  if (viewer) new SliceViewer(viewer);
+  const panel = document.getElementById("reading");
+  if (!panel) return;
+  const standing = new StandingPanel(panel);
+  setInterval(() => standing.refresh(), ASK_AGAIN_MS);
+  watch(panel.dataset.study, () => standing.refresh());
+}
+
+start();
