@@ -320,3 +320,11 @@ def test_a_set_without_blood_still_gives_a_report(tmp_path: Path) -> None:
     assert not evaluation.models[0].gate.passed
     assert "sensitivity cannot be measured" in evaluation.models[0].gate.verdict
     write_report(evaluation, tmp_path)
+
+
+def test_scans_of_one_patient_are_told_apart_and_said() -> None:
+    labels = np.zeros((3, 6))
+    labels[0, 0] = 1
+    found = evaluate([Predictions("m", ("A/1", "A/2", "B"), ("",) * 3, np.full((3, 6), 0.5), labels)])
+    assert found.predictions[0].patient_index.tolist() == [0, 0, 1]
+    assert "3 subjects are scans of 2 patients" in found.warnings[0]

@@ -267,3 +267,18 @@ def test_the_baseline_learns_nothing_from_the_patient_it_scores() -> None:
     patients = np.repeat(np.arange(40), 30)
     labels = np.repeat((chance.random(40) < 0.5).astype(float), 30)  # whole patients bleed, at every height
     assert auc(labels, positional_scores(labels, patients)) == pytest.approx(0.5)
+
+
+def test_scans_of_one_patient_widen_the_interval_that_draws_patients() -> None:
+    chance = np.random.default_rng(3)
+    labels = np.repeat(np.arange(40) % 2, 3).astype(float)
+    scores = np.repeat(np.arange(40) % 2 * 0.3 + chance.random(40) * 0.7, 3)
+    apart = subject_metrics("any", labels, scores, scores >= 0.5)
+    together = subject_metrics("any", labels, scores, scores >= 0.5, np.repeat(np.arange(40), 3))
+    assert apart.auc_by_drawing is not None
+    assert together.auc_by_drawing is not None
+    assert apart.auc_by_drawing.value == pytest.approx(together.figures["auc"].value)
+    width = {
+        name: each.upper - each.lower for name, each in (("a", apart.auc_by_drawing), ("t", together.auc_by_drawing))
+    }
+    assert width["t"] > 1.4 * width["a"]

@@ -179,11 +179,21 @@ def evaluate(
         models=tuple(_model(each, thresholds, with_slices) for each in predictions),
         readers=reader_study(first, readings, called_by(first, thresholds)) if readings else None,
         comparison=_comparison(first, shadow, thresholds) if shadow else None,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_several_scans(first)),
         seen_in_training=tuple(seen_in_training),
         heatmaps=heatmaps,
         lesions=evaluate_lesions(first, called_by(first, thresholds)[:, 0], lesions) if lesions else None,
     )
+
+
+def _several_scans(predictions: Predictions) -> list[str]:
+    patients = len(set(predictions.patient_index.tolist()))
+    if patients == len(predictions.subjects):
+        return []
+    return [
+        f"These {len(predictions.subjects)} subjects are scans of {patients} patients. Intervals that draw patients heed it; "
+        "those of Wilson and DeLong take scans as independent and are too narrow."
+    ]
 
 
 def refuse_other_subjects(first: Predictions, other: Predictions) -> None:
@@ -220,13 +230,18 @@ def _model(predictions: Predictions, thresholds: Thresholds, with_slices: bool) 
     bleeds = labels[:, 0] == 1
     flagged = called[:, 0]
     judged = [index for index in range(1, len(TARGETS)) if not np.isnan(predictions.scores[:, index]).all()]
-    as_paper = [subject_metrics(TARGETS[0], labels[:, 0], scores[:, 0], flagged)]
+    patients = predictions.patient_index
+    as_paper = [subject_metrics(TARGETS[0], labels[:, 0], scores[:, 0], flagged, patients)]
     as_paper += [
-        subject_metrics(TARGETS[index], labels[bleeds, index], scores[bleeds, index], called[bleeds, index])
+        subject_metrics(
+            TARGETS[index], labels[bleeds, index], scores[bleeds, index], called[bleeds, index], patients[bleeds]
+        )
         for index in judged
     ]
     end_to_end = [
-        subject_metrics(TARGETS[index], labels[:, index], scores[:, index] * flagged, called[:, index] & flagged)
+        subject_metrics(
+            TARGETS[index], labels[:, index], scores[:, index] * flagged, called[:, index] & flagged, patients
+        )
         for index in judged
     ]
     sensitivity, specificity = (as_paper[0].figures[name] for name in ("sensitivity", "specificity"))

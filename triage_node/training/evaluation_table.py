@@ -16,7 +16,7 @@ from triage_node.training.evaluate import Evaluation
 from triage_node.training.heatmap_scores import HeatmapEvaluation
 from triage_node.training.lesion_evaluation import VOLUME_BANDS, LesionEvaluation
 from triage_node.training.metrics import METRICS, TargetMetrics
-from triage_node.training.reader_study import Spread
+from triage_node.training.reader_study import ReaderStudy, Spread
 from triage_node.training.release_comparison import ReleaseComparison
 
 HEADINGS = {
@@ -27,7 +27,7 @@ HEADINGS = {
     "auc": "AUC",
 }
 TARGET_NAMES = {"any": "Any hemorrhage", **SUBTYPE_NAMES}
-_NAME_WIDTH = 16
+_NAME_WIDTH = 18
 """Columns for a model's or reader's name, folded where it is longer, so that no figure is cut."""
 NOT_UNSEEN = "NOT FIGURES OF UNSEEN PATIENTS"
 READER_AUC_NOTE = "* a reader has no curve: (sensitivity + specificity) / 2"
@@ -51,6 +51,8 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[RenderableType]:
     for warning in evaluation.warnings:
         yield Text(f"Warning: {warning}", style="bold yellow")
     yield table_3(evaluation)
+    if evaluation.readers is not None:
+        yield agreement_table(evaluation.readers)
     if any(model.slices for model in evaluation.models):
         yield slice_table(evaluation)
     if evaluation.comparison is not None:
@@ -112,6 +114,20 @@ def _cells(metrics: TargetMetrics) -> list[Text]:
     counts = Text(f"{metrics.confusion.count}\n({metrics.confusion.positives})")
     marks = {"auc": "*"} if metrics.auc_is_balanced_accuracy else {}
     return [counts, *(figure_text(metrics.figures[name], marks.get(name, "")) for name in METRICS)]
+
+
+def agreement_table(readers: ReaderStudy) -> Table:
+    """Lay out how far readers agree, as the paper's Table 2."""
+    table = Table(title="Agreement of readers", caption="Fleiss κ of all, Cohen κ of two.", header_style="bold")
+    table.add_column("Between", overflow="fold")
+    for each in readers.agreement:
+        table.add_column(_short_name(each.target), justify="right", no_wrap=True)
+    table.add_row(f"all {len(readers.readers)}", *(figure_text(each.fleiss) for each in readers.agreement))
+    for pair in readers.agreement[0].pairs:
+        table.add_row(pair, *(figure_text(each.pairs[pair]) for each in readers.agreement))
+    for reader in readers.readers:
+        table.add_row(f"{reader} and the truth", *(figure_text(each.with_truth[reader]) for each in readers.agreement))
+    return table
 
 
 def slice_table(evaluation: Evaluation) -> Table:

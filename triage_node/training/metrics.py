@@ -7,7 +7,7 @@ Wilson's for proportions of independent subjects, DeLong's for AUC, and the clus
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -85,18 +85,26 @@ class TargetMetrics:
         The five of ``METRICS`` by name.
     auc_is_balanced_accuracy
         True for a reader's yes and no, whose "AUC" is (sensitivity + specificity) / 2.
+    auc_by_drawing
+        The AUC with the interval of the bootstrap over patients, where ``figures`` has DeLong's.
     """
 
     target: str
     confusion: Confusion
     figures: Mapping[str, Estimate]
     auc_is_balanced_accuracy: bool = False
+    auc_by_drawing: Estimate | None = None
 
 
 def subject_metrics(
-    target: str, labels: FloatArray, scores: FloatArray, flagged: BoolArray, seed: int = 0
+    target: str,
+    labels: FloatArray,
+    scores: FloatArray,
+    flagged: BoolArray,
+    patients: npt.NDArray[np.intp] | None = None,
+    seed: int = 0,
 ) -> TargetMetrics:
-    """Judge independent subjects.
+    """Judge subjects, taken as independent but where patients are drawn.
 
     Parameters
     ----------
@@ -104,14 +112,18 @@ def subject_metrics(
         Name of the target.
     labels, scores, flagged : (subjects,)
         Labels 0, 1, or NaN where unknown; scores 0 to 1; decisions.
+    patients : (subjects,)
+        Numbers the patient of each subject; every subject is one of its own where None.
     seed
-        Of the bootstrap, which F1 alone needs.
+        Of the bootstrap, which F1 and the second interval of the AUC need.
     """
-    labels, scores, flagged = _labelled(labels, scores, flagged)
+    known = ~np.isnan(labels)
+    drawn = (np.arange(len(labels)) if patients is None else patients)[known]
+    labels, scores, flagged = labels[known], scores[known], flagged[known]
     if len(labels) == 0:
         return _nothing(target)
     confusion = Confusion.of(labels, flagged)
-    draws = PatientDraws(np.arange(len(labels)), seed=seed)
+    draws = PatientDraws(drawn, seed=seed)
     figures = {
         "accuracy": confusion.accuracy,
         "sensitivity": confusion.sensitivity,
@@ -119,7 +131,7 @@ def subject_metrics(
         "f1": _drawn_figures(draws, labels, flagged)["f1"],
         "auc": auc_estimate(labels, scores),
     }
-    return TargetMetrics(target, confusion, figures)
+    return TargetMetrics(target, confusion, figures, auc_by_drawing=_drawn_area(draws, labels, scores))
 
 
 def clustered_metrics(
@@ -143,13 +155,16 @@ def clustered_metrics(
         return _nothing(target)
     draws = PatientDraws(patients, seed=seed)
     figures = _drawn_figures(draws, labels, flagged)
-    area = auc(labels, scores)
-    figures["auc"] = (
-        unknown(len(labels), "one class is missing")
-        if np.isnan(area)
-        else draws.estimate(area, draws.areas(labels, scores), labels == 1, labels == 0)
-    )
+    figures["auc"] = _drawn_area(draws, labels, scores)
     return TargetMetrics(target, Confusion.of(labels, flagged), figures)
+
+
+def _drawn_area(draws: PatientDraws, labels: FloatArray, scores: FloatArray) -> Estimate:
+    """Give the AUC with the interval of draws of whole patients."""
+    area = auc(labels, scores)
+    if np.isnan(area):
+        return unknown(len(labels), "one class is missing")
+    return draws.estimate(area, draws.areas(labels, scores), labels == 1, labels == 0)
 
 
 def _nothing(target: str) -> TargetMetrics:
@@ -192,10 +207,5 @@ def reader_metrics(target: str, labels: FloatArray, calls: FloatArray, seed: int
     """
     known = ~(np.isnan(labels) | np.isnan(calls))
     labels, flagged = labels[known], calls[known] == 1
-    judged = subject_metrics(target, labels, flagged.astype(np.float64), flagged, seed)
-    return TargetMetrics(target, judged.confusion, judged.figures, auc_is_balanced_accuracy=True)
-
-
-def _labelled(labels: FloatArray, scores: FloatArray, flagged: BoolArray) -> tuple[FloatArray, FloatArray, BoolArray]:
-    known = ~np.isnan(labels)
-    return labels[known], scores[known], flagged[known]
+    judged = subject_metrics(target, labels, flagged.astype(np.float64), flagged, seed=seed)
+    return replace(judged, auc_is_balanced_accuracy=True, auc_by_drawing=None)

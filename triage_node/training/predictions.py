@@ -77,6 +77,12 @@ class Predictions:
         if self.scores.shape != shape or self.labels.shape != shape or len(self.folds) != len(self.subjects):
             raise ValueError(f"scores and labels are {shape}, not {self.scores.shape} and {self.labels.shape}")
 
+    @property
+    def patient_index(self) -> npt.NDArray[np.intp]:
+        """Number the patient of each subject, (subjects,): scans named PATIENT/SERIES share one."""
+        patients = [subject.rpartition("/")[0] or subject for subject in self.subjects]
+        return np.asarray(np.unique(patients, return_inverse=True)[1], dtype=np.intp)
+
 
 def subject_names(patients: Sequence[str], series: Sequence[str]) -> tuple[str, ...]:
     """Name scans as subjects: the patient, or PATIENT/SERIES where the patient has several.

@@ -75,8 +75,8 @@ def evaluate_slices(predictions: Predictions, thresholds: SliceThresholds) -> Sl
     """Judge the slices of predictions that have some."""
     slices = predictions.slices
     assert slices is not None
-    patients = slices.subject_index
-    of_bleeding = (predictions.labels[:, 0] == 1)[patients]
+    patients = predictions.patient_index[slices.subject_index]
+    of_bleeding = (predictions.labels[:, 0] == 1)[slices.subject_index]
     everything = np.ones(len(patients), dtype=bool)
     limits = (thresholds.slice, *(thresholds.subtypes[each] for each in SUBTYPES))
     targets = []
@@ -99,9 +99,10 @@ def _target(
 ) -> SliceTarget:
     slices = predictions.slices
     assert slices is not None
-    labels, patients = slices.labels[among, index], slices.subject_index[among]
+    labels, scans = slices.labels[among, index], slices.subject_index[among]
+    patients = predictions.patient_index[scans]
     scores = np.nan_to_num(slices.scores[among, index], nan=0.0)
-    by_height = positional_scores(labels, patients)
+    by_height = positional_scores(labels, scans)
     known = ~np.isnan(labels)
     labels, scores, by_height, patients = labels[known], scores[known], by_height[known], patients[known]
     draws = PatientDraws(patients)
