@@ -41,9 +41,9 @@ export function shownElapsed(seconds) {
   return `${Math.floor(hours / 24)} days`;
 }
 
-// <time class="moment" datetime=...> and <time class="since" datetime=...>; call it again on what was added later.
+// <time datetime=...> shows its moment, <time class="since" datetime=...> how long ago it was; call it on what is added later.
 export function showTimes(root = document) {
-  for (const each of root.querySelectorAll("time.moment")) {
+  for (const each of root.querySelectorAll("time[datetime]:not(.since)")) {
     const moment = new Date(each.dateTime);
     each.textContent = shownMoment(moment);
     each.title = moment.toLocaleString([], { dateStyle: "full", timeStyle: "long" });
@@ -59,12 +59,13 @@ function showElapsed(root = document) {
   }
 }
 
-// A request that changes something, with the session's CSRF token.
+// A request that changes something, with the session's CSRF token; a page that it leads to is not loaded.
 export function send(method, path, body) {
   const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
   const headers = { "X-CSRF-Token": token };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  return fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const content = body === undefined ? undefined : JSON.stringify(body);
+  return fetch(path, { method, headers, body: content, redirect: "manual" });
 }
 
 startThemeSwitch();
