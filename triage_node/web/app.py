@@ -6,13 +6,29 @@ signing in are open to everyone, and none of those carries a patient.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from triage_node.web import health_page, images
+from triage_node.web import (
+    account_page,
+    audit_page,
+    error_pages,
+    health_page,
+    images,
+    provider_sign_in,
+    sign_in,
+    study_actions,
+    study_page,
+    users_page,
+    worklist_page,
+)
 from triage_node.web.parts import WebParts
+from triage_node.web.protection import KnownHosts, LimitedBody, ProtectedHeaders
+
+_PAGES = (worklist_page, health_page, audit_page, study_page, study_actions, images)
 
 
 def make_app(parts: WebParts) -> FastAPI:
@@ -20,6 +36,19 @@ def make_app(parts: WebParts) -> FastAPI:
     app = FastAPI(title="triage_node", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for routes in (health_page.routes(parts), images.routes(parts)):
+    for routes in (*(part.routes(parts) for part in _PAGES), *_account_routes(parts)):
         app.include_router(routes)
+    error_pages.install(app)
+    app.add_middleware(LimitedBody, answer=error_pages.answer)
+    app.add_middleware(KnownHosts, known=parts.known_hosts, answer=error_pages.answer)
+    app.add_middleware(ProtectedHeaders)  # the last one is the outermost: it sees every answer
     return app
+
+
+def _account_routes(parts: WebParts) -> Iterator[APIRouter]:
+    if parts.accounts is None:
+        return
+    for part in (sign_in, account_page, users_page):
+        yield part.routes(parts, parts.accounts)
+    if parts.accounts.provider is not None:
+        yield provider_sign_in.routes(parts, parts.accounts, parts.accounts.provider)

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from triage_node import logs
 from triage_node.settings import Settings
-from triage_node.wiring.database import accounts, audit_trail, drift_watch, reader_tasks, repository
+from triage_node.wiring.database import audit_trail, drift_watch, reader_tasks, repository, worklist
 from triage_node.wiring.installation import SystemClock, version
 from triage_node.wiring.path import heart
 from triage_node.wiring.reading import slice_images
+from triage_node.wiring.sign_in import account_parts, accounts, known_hosts
+
+STREAMS_END_WITHIN_S = 2
+"""Streams of open worklists never end by themselves; browsers come back to the next process."""
 
 if TYPE_CHECKING:
     from triage_node.web.parts import WebParts
@@ -20,17 +24,21 @@ def web_parts(settings: Settings) -> WebParts:
     from triage_node.web.health import check
     from triage_node.web.parts import WebParts
 
-    source, clock = repository(settings), SystemClock()
+    source, clock, sign_ins = repository(settings), SystemClock(), accounts(settings)
     return WebParts(
         version=version(),
         clock=clock,
         health=lambda: check(source, settings.spool_dir, clock.now()),
-        visitors=accounts(settings),
+        visitors=sign_ins,
         audit=audit_trail(settings),
         reader_tasks=reader_tasks(settings),
         studies=source,
         images=slice_images(settings),
+        worklist=worklist(settings),
+        worklist_days=settings.worklist_days,
         drift_totals=drift_watch(settings).totals,
+        accounts=account_parts(settings, sign_ins),
+        known_hosts=known_hosts(settings),
     )
 
 
@@ -43,4 +51,17 @@ def run_web(settings: Settings, supervisor: int | None = None) -> None:
 
     app = make_app(web_parts(settings))
     heart(settings, "web", supervisor, port=settings.http_port)
-    uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False)
+    uvicorn.run(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
+        # Without a proxy that is trusted, nobody says from elsewhere who he is: uvicorn's default believes loopback.
+        proxy_headers=bool(settings.http_trusted_proxies),
+        forwarded_allow_ips=list(settings.http_trusted_proxies),
+        ssl_certfile=settings.http_tls_certificate,
+        ssl_keyfile=settings.http_tls_key,
+    )
