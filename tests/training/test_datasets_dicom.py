@@ -427,3 +427,13 @@ def test_sources_are_named_with_their_folder(tmp_path: Path) -> None:
         open_dataset("brains:/somewhere")
     with pytest.raises(DatasetRejected, match="the folder is missing"):
         open_dataset(f"cq500:{tmp_path / 'nowhere'}")
+
+
+def test_a_folders_study_without_a_head_series_is_left_out_with_its_reason(hospital: Path) -> None:
+    for path in (hospital / "B").iterdir():
+        path.unlink()
+    write_subject(hospital, "B", "2", slices=3)
+    dataset = labelled_folder_dataset(hospital)
+    assert [each.series for each in dataset.scans] == ["A"]
+    assert dataset.excluded[0].series == "B"
+    assert "TOO_FEW_SLICES" in dataset.excluded[0].reason
