@@ -55,7 +55,7 @@ class SqlWorklist:
                 StudyRow.study_instance_uid,
                 StudyRow.changed_at,
                 StudyRow.flagged,
-                StudyRow.classified_at,
+                StudyRow.flagged_at,
             )
             .where(StudyRow.changed_at >= moment)
             .order_by(StudyRow.changed_at)
@@ -63,8 +63,8 @@ class SqlWorklist:
         )
         with self._database.reading() as session:
             return [
-                StudyChange(study_id, uid, changed_at, classified_at if flagged else None)
-                for study_id, uid, changed_at, flagged, classified_at in session.execute(statement)
+                StudyChange(study_id, uid, changed_at, flagged_at if flagged else None)
+                for study_id, uid, changed_at, flagged, flagged_at in session.execute(statement)
             ]
 
     def unacknowledged(self, *, received_from: datetime | None = None, received_before: datetime | None = None) -> int:

@@ -1,7 +1,7 @@
-"""``triage-node bench``: how long the node takes, measured on real processes and real associations.
+"""``triage-node bench end-to-end``: from a study sent to its evidence stored, on real processes and real associations.
 
 In: how often. Out: seconds from the sender's A-RELEASE to the last report or heatmap stored at a PACS on loopback, study by
-study. One study at a time, made-up heads with blood, so that heatmaps are made. Never a test: a machine is as fast as it is.
+study. One study at a time, made-up heads with blood, so that heatmaps are made.
 """
 
 from __future__ import annotations
