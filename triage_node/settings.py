@@ -68,6 +68,16 @@ class Settings(BaseSettings):
         (),
         description="Where reports of storage commitment go: AET@HOST:PORT of senders; to others over their association.",
     )
+    query_scp: bool = Field(
+        True, description="Answer queries (study root C-FIND) and offer studies as workitems (UPS) on the same port."
+    )
+    query_peers: NameList = Field(
+        (), description="Who may query and claim, written as in peers, also without sending; empty: whoever may send."
+    )
+    query_limit: int = Field(5000, ge=1, le=100_000, description="Matches that one query is answered with at most.")
+    retrieve_ae_title: str | None = Field(
+        None, description="AE title that answers name for retrieving the images; empty: the first of pacs."
+    )
     max_associations: int = Field(64, ge=1, le=400, description="Associations served at once by one SCP process.")
     max_pdu_bytes: int = Field(262144, ge=4096, description="Longest PDU we accept, bytes.")
     max_dataset_bytes: int = Field(1_073_741_824, ge=1_048_576, description="Longest dataset we accept, bytes.")
@@ -238,6 +248,7 @@ class Settings(BaseSettings):
         "http_trusted_proxies",
         "oidc_scopes",
         "peers",
+        "query_peers",
         "further_ae_titles",
         "pacs",
         "evidence_kinds",
@@ -293,6 +304,7 @@ class Settings(BaseSettings):
         "release",
         "shadow_release",
         "installation_id",
+        "retrieve_ae_title",
         mode="before",
     )
     @classmethod

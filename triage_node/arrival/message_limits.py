@@ -13,12 +13,15 @@ from io import BytesIO
 from typing import Any
 
 import structlog
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.events import Event
 
 _log = structlog.get_logger()
 
 COMMAND_BYTES = 16_384
 """A C-STORE-RQ command has ten elements of at most 64 characters (PS3.7 Table 9.3-1); this is far above."""
+OTHER_DATASET_BYTES = 16_777_216
+"""Of everything but C-STORE: the longest is a request for storage commitment of some ten thousand instances."""
 WAITING_REQUESTS = 8
 """One is the rule without an asynchronous operations window; a little more does no harm."""
 
@@ -52,7 +55,7 @@ def message_bound(maximum_dataset_bytes: int) -> Callable[[Event], None]:
             _abort(event, "a command without end")
         elif not isinstance(message.data_set, OversizedDataset):
             received_bytes = message.data_set.tell()
-            if received_bytes > maximum_dataset_bytes:
+            if received_bytes > (maximum_dataset_bytes if isinstance(message, C_STORE_RQ) else OTHER_DATASET_BYTES):
                 message.data_set = OversizedDataset(received_bytes)
 
     return hold

@@ -2,8 +2,8 @@
 
 In: associations of allowed peers. Out: one ``StoredInstance`` an acknowledged instance, one ``QuarantinedObject`` a refused
 one, and the opening and end of every association, to the callbacks that the caller gives; storage commitment is answered by
-``StorageCommitment``. Never: a dataset decoded or
-encoded again, a Success before the disk has confirmed, an exception of a callback that reaches the peer, a patient
+``StorageCommitment``, queries and workitems by ``FurtherServices``. Never: a stored dataset decoded or encoded again,
+a Success before the disk has confirmed, an exception of a callback that reaches the peer, a patient
 identifier in a log line. Answers to PS3.4 Annex A (Verification) and Annex B (Storage), PS3.7 9.1 and PS3.8 9.
 """
 
@@ -13,10 +13,12 @@ import functools
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, _config, build_context, evt
 from pynetdicom.events import Event
@@ -26,6 +28,7 @@ from triage_node.arrival.acceptor import Acceptor, SharedContexts, abandon_unreq
 from triage_node.arrival.association_register import AssociationRegister, OnEnded, OnOpened, described_peer
 from triage_node.arrival.c_store import CStore, HeaderReader
 from triage_node.arrival.connection_rate import ConnectionRate
+from triage_node.arrival.further_services import FurtherServices, Service, service_contexts
 from triage_node.arrival.message_limits import message_bound
 from triage_node.arrival.peer_policy import PeerPolicy
 from triage_node.arrival.storage_commitment import StorageCommitment
@@ -74,8 +77,10 @@ class Limits:
 
 
 @functools.cache
-def supported_contexts() -> SharedContexts:
+def supported_contexts(further: tuple[str, ...] = ()) -> SharedContexts:
     """Return Verification, Storage Commitment and every standard Storage SOP class with the transfer syntaxes that we keep.
+
+    ``further`` are the SOP classes of ``FurtherServices``.
 
     Classes are listed, not taken unseen: with pynetdicom's unrestricted service a peer could hand over objects in transfer
     syntaxes that no later station can read, and learn of it from nobody.
@@ -84,7 +89,14 @@ def supported_contexts() -> SharedContexts:
     classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
     commitment = build_context(STORAGE_COMMITMENT_PUSH_MODEL, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     commitment.scu_role = commitment.scp_role = True  # senders ask us; archives that we asked report to us
-    return SharedContexts([build_context(Verification), commitment, *(build_context(uid, syntaxes) for uid in classes)])
+    storage = [build_context(uid, syntaxes) for uid in classes]
+    return SharedContexts([build_context(Verification), commitment, *service_contexts(further), *storage])
+
+
+@functools.cache
+def query_contexts(further: tuple[str, ...]) -> SharedContexts:
+    """Return what is offered to a peer that may ask, but not send."""
+    return SharedContexts([build_context(Verification), *service_contexts(further)])
 
 
 class StorageScp:
@@ -100,6 +112,8 @@ class StorageScp:
         See ``AssociationRegister``.
     commitment
         Answers for storage commitment; without one such requests fail.
+    services, query_policy
+        What else is answered on this port, and by whom it may be used; see ``FurtherServices``.
     policy
         Who may call; without one every title from this machine and nobody else.
     tls
@@ -121,6 +135,8 @@ class StorageScp:
         on_association_opened: OnOpened,
         on_association_ended: OnEnded,
         commitment: StorageCommitment | None = None,
+        services: Collection[Service] = (),
+        query_policy: PeerPolicy | None = None,
         policy: PeerPolicy | None = None,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
@@ -132,6 +148,7 @@ class StorageScp:
         self._tls = tls
         self._reuse_port = reuse_port
         self._commitment = commitment
+        self._further = FurtherServices(services, query_policy)
         self._c_store = CStore(spool, read_header, on_stored, on_quarantined)
         self._register = AssociationRegister(on_association_opened, on_association_ended)
         self._entity = self._application_entity(ae_title)
@@ -160,7 +177,7 @@ class StorageScp:
         acceptor = Acceptor(
             self._entity,
             self._address,
-            supported_contexts(),
+            supported_contexts(self._further.sop_classes),
             self._handlers(),
             tls=self._tls,
             reuse_port=self._reuse_port,
@@ -215,13 +232,22 @@ class StorageScp:
             (evt.EVT_C_ECHO, self._answer_echo),
             (evt.EVT_N_ACTION, self._answer_action),
             (evt.EVT_N_EVENT_REPORT, self._answer_report),
+            (evt.EVT_C_FIND, self._answer_find),
+            (evt.EVT_N_GET, functools.partial(self._answer_operation, "get")),
+            (evt.EVT_N_SET, functools.partial(self._answer_operation, "set")),
+            (evt.EVT_N_CREATE, functools.partial(self._answer_operation, "create")),
         ]
 
     def _screen(self, event: Event) -> None:
-        """Reject a stranger before anything is negotiated."""
+        """Reject a stranger before anything is negotiated; offer to others what they may use."""
         peer = described_peer(event.assoc)
         rejection = self._policy.rejection(peer.calling_ae_title, peer.called_ae_title, peer.address)
-        if rejection is None:
+        may_query = self._further.may_use(peer, may_send=rejection is None)
+        if rejection is None or may_query:
+            if rejection is not None:
+                event.assoc.acceptor.supported_contexts = query_contexts(self._further.sop_classes)
+            elif not may_query:
+                event.assoc.acceptor.supported_contexts = supported_contexts()
             return
         _log.warning(
             "association_rejected",
@@ -245,7 +271,15 @@ class StorageScp:
     def _answer_store(self, event: Event) -> int:
         return self._c_store.answer(event, self._register.peer(event.assoc))
 
-    def _answer_action(self, event: Event) -> tuple[int, None]:
+    def _answer_find(self, event: Event) -> Iterator[tuple[Any, Dataset | None]]:
+        return self._further.find(event, self._register.peer(event.assoc))
+
+    def _answer_operation(self, operation: str, event: Event) -> tuple[int, Dataset | None]:
+        return self._further.operate(operation, event, self._register.peer(event.assoc))
+
+    def _answer_action(self, event: Event) -> tuple[int, Dataset | None]:
+        if str(event.context.abstract_syntax) != STORAGE_COMMITMENT_PUSH_MODEL:
+            return self._answer_operation("action", event)
         if self._commitment is None:
             return PROCESSING_FAILURE.code, None
         return self._commitment.answer_action(event, self._register.peer(event.assoc))

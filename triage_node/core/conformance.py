@@ -20,6 +20,12 @@ CT_SOP_CLASSES = frozenset(
 )
 """The classes that can hold a head series; every other storage class is kept and ends NOT_ANALYSED."""
 
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
+"""The class of every workitem, whichever class they are asked about under (PS3.4 CC.3.1)."""
+UPS_PULL = "1.2.840.10008.5.1.4.34.6.3"
+UPS_QUERY = "1.2.840.10008.5.1.4.34.6.5"
+
 TRANSFER_SYNTAXES: Mapping[str, str] = {
     "1.2.840.10008.1.2.1": "Explicit VR Little Endian",
     "1.2.840.10008.1.2": "Implicit VR Little Endian",

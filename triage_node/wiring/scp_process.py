@@ -14,13 +14,14 @@ from triage_node.settings import Settings
 from triage_node.wiring.celery_processes import broker_url
 from triage_node.wiring.forwarding import storage_commitment
 from triage_node.wiring.path import heart, study_path
+from triage_node.wiring.query import query_policy, query_services
 
 GRACE_S = 5.0
 """Time that open associations are given to end when the SCP is told to; the supervisor waits longer than that."""
 
 
 def run_scp(settings: Settings, supervisor: int | None = None) -> None:
-    """Run the Storage and Verification SCP until SIGTERM. Never imports torch."""
+    """Run the Storage, Verification, Query and UPS SCP until SIGTERM. Never imports torch."""
     logs.configure("scp", settings.log_level, settings.log_format)
     from triage_node.arrival.peer_policy import PeerPolicy
     from triage_node.arrival.spool import DirectorySpool
@@ -45,6 +46,8 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         on_association_opened=intake.association_opened,
         on_association_ended=intake.association_ended,
         commitment=storage_commitment(settings, path),
+        services=query_services(settings),
+        query_policy=query_policy(settings),
         policy=PeerPolicy.parse(settings.peers, settings.ae_title, settings.further_ae_titles),
         reuse_port=settings.scp_processes > 1,
         limits=Limits(
