@@ -11,7 +11,12 @@ from pydicom.uid import UID
 
 from triage_node.arrival.storage_scp import supported_contexts
 from triage_node.core.commitment import CLASS_INSTANCE_CONFLICT, FAILURE_REASONS, LASTING_REASONS, NO_SUCH_INSTANCE
-from triage_node.core.conformance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, TRANSFER_SYNTAXES
+from triage_node.core.conformance import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    QUERY_SOP_CLASSES,
+    TRANSFER_SYNTAXES,
+)
 from triage_node.core.dimse_status import (
     CANNOT_UNDERSTAND,
     DOES_NOT_MATCH_SOP_CLASS,
@@ -20,7 +25,11 @@ from triage_node.core.dimse_status import (
     SUCCESS,
     classified,
 )
+from triage_node.core.query_status import FIND_ANSWERS, WORKITEM_ANSWERS
+from triage_node.core.workitem import SCHEDULED_PRIORITY
 from triage_node.settings import Settings
+from triage_node.worklist import study_root
+from triage_node.worklist.workitem_attributes import INTERPRETATION, LABELS, WORKLIST_LABEL, constants, key_columns
 
 SENT = {
     "1.2.840.10008.5.1.4.1.1.88.34": "report",
@@ -62,6 +71,75 @@ def _storage_commitment() -> Iterator[str]:
         )
         then = "warning, not sent again" if reason in LASTING_REASONS else "sent again"
         yield f"| `0x{reason:04X}` | {name} | {answered} | {then} |"
+    yield ""
+
+
+def _queries() -> Iterator[str]:
+    yield "## Study Root Query as SCP"
+    yield ""
+    yield "C-FIND (setting `query_scp`), for peers that the setting `query_peers` names, else for whoever may send."
+    yield "Levels STUDY, SERIES and IMAGE, hierarchical: a level below STUDY needs one value of each unique key above"
+    yield "it. Unread studies come first, of these the most urgent, of these the longest waiting. Requested Procedure"
+    yield "Priority is STAT for a flagged study, HIGH for one that has waited long, else ROUTINE; Study Comments says"
+    yield "it in a sentence. Images cannot be retrieved from this node (no C-MOVE, no C-GET): Retrieve AE Title is"
+    yield "the setting `retrieve_ae_title`, and Instance Availability UNAVAILABLE where it names nobody. Matching:"
+    yield "single value, list of UID, wildcard, range, universal; Person Names by any component group and without"
+    yield "regard to case, every other text exactly; at most 8 wildcards a value; several values of other keys match"
+    yield "as any of them. No combined date and time matching, no fuzzy matching, no relational queries. At most"
+    yield "`query_limit` matches. Answers are in ASCII, the one character set without code extensions that was asked"
+    yield "in, or UTF-8 (ISO_IR 192)."
+    yield ""
+    yield "| level | keys, all for matching and return |"
+    yield "| --- | --- |"
+    for level, values in (("STUDY", study_root.STUDY), ("SERIES", study_root.SERIES), ("IMAGE", study_root.INSTANCE)):
+        yield f"| {level} | {', '.join(values)} |"
+    yield ""
+    yield "NumberOfStudyRelatedSeries, NumberOfStudyRelatedInstances and StudyComments are returned, not matched at"
+    yield "STUDY level."
+    yield ""
+    yield "| C-FIND status | name | when |"
+    yield "| --- | --- | --- |"
+    yield from (f"| `0x{each.code:04X}` | {each.name} | {each.when} |" for each in FIND_ANSWERS)
+    yield ""
+
+
+def _workitems() -> Iterator[str]:
+    yield "## Unified Procedure Step as SCP"
+    yield ""
+    yield "UPS Pull: C-FIND, N-GET, N-SET, N-ACTION Change UPS State; UPS Query: C-FIND. Neither UPS Push nor Watch"
+    yield "nor Event: each study that arrives becomes one workitem, N-CREATE is refused, nothing can be subscribed to"
+    yield "and no event is reported. The statuses of C-FIND, matching, order, limit and character sets are those of"
+    yield "the Study Root Query."
+    yield ""
+    yield "A claim over DICOM is a claim in the browser, and the other way round. Whoever has a step may complete it,"
+    yield "or give it up by CANCELED: the step is then removed at once, and so when it is given back in the browser"
+    yield "or when a study that was read is flagged later; the study gets another workitem under another UID, since"
+    yield "no step goes back to SCHEDULED. COMPLETED needs, by N-SET before, an item of Unified Procedure Step"
+    yield "Performed Procedure Sequence with Performed Station Name Code Sequence, Performed Procedure Step Start and"
+    yield "End DateTime and Performed Workitem Code Sequence. N-SET takes that sequence and Procedure Step Progress"
+    yield "Information Sequence, 65536 bytes of them; it leaves other attributes aside (0x0001). Steps are for any"
+    yield "station: the scheduled station and performer sequences are empty."
+    yield ""
+    yield "| attribute | value |"
+    yield "| --- | --- |"
+    for priority, scheduled in SCHEDULED_PRIORITY.items():
+        yield f"| Scheduled Procedure Step Priority | {scheduled}: {priority.value} on the worklist |"
+    for name, text in LABELS.items():
+        yield f"| Procedure Step Label | {text} ({name}) |"
+    yield f"| Worklist Label | {WORKLIST_LABEL} |"
+    yield f"| Scheduled Workitem Code Sequence | {', '.join(INTERPRETATION)} |"
+    yield "| Scheduled Procedure Step Start DateTime | when the first instance arrived |"
+    yield "| Input Readiness State | INCOMPLETE while slices arrive, then READY |"
+    yield "| Input Information Sequence | the CT series with their instances, and the Retrieve AE Title |"
+    yield ""
+    yield "Matching keys (where a code is meant, each of its parts); other attributes are only returned:"
+    yield ""
+    known = {".".join(path) for path in key_columns()} | {".".join(path[:1]) for path in constants()}
+    yield from (f"* {key}" for key in sorted(known | {"ProcedureStepState", "ScheduledProcedureStepPriority"}))
+    yield ""
+    yield "| status of N-GET, N-SET, N-ACTION, N-CREATE | name | when |"
+    yield "| --- | --- | --- |"
+    yield from (f"| `0x{each.code:04X}` | {each.name} | {each.when} |" for each in WORKITEM_ANSWERS)
     yield ""
 
 
@@ -110,8 +188,10 @@ def _lines() -> Iterator[str]:
         yield f"| `0x{code:04X}` | {status.name} | {status.action.value.lower().replace('_', ' ')} |"
     yield ""
     yield from _storage_commitment()
+    yield from _queries()
+    yield from _workitems()
     yield "## SOP classes taken as SCP"
     yield ""
-    for context in sorted(supported_contexts(), key=lambda each: str(each.abstract_syntax)):
+    for context in sorted(supported_contexts(QUERY_SOP_CLASSES), key=lambda each: str(each.abstract_syntax)):
         uid = UID(str(context.abstract_syntax))
         yield f"* {uid.name} ({uid})"

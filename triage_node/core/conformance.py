@@ -25,6 +25,8 @@ UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"
 """The class of every workitem, whichever class they are asked about under (PS3.4 CC.3.1)."""
 UPS_PULL = "1.2.840.10008.5.1.4.34.6.3"
 UPS_QUERY = "1.2.840.10008.5.1.4.34.6.5"
+QUERY_SOP_CLASSES = (STUDY_ROOT_FIND, UPS_PULL, UPS_QUERY)
+"""What is answered beside storage."""
 
 TRANSFER_SYNTAXES: Mapping[str, str] = {
     "1.2.840.10008.1.2.1": "Explicit VR Little Endian",

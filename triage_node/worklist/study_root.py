@@ -59,7 +59,7 @@ class FoundInstance:
 
 Values = Mapping[str, Callable[..., Any]]
 
-_STUDY: Values = {
+STUDY: Values = {
     "StudyInstanceUID": lambda each: each.row.study_instance_uid,
     "PatientID": lambda each: each.row.patient_id,
     "PatientName": lambda each: each.row.patient_name,
@@ -77,7 +77,7 @@ _STUDY: Values = {
     "RequestedProcedurePriority": lambda each: each.row.priority.value,
     "StudyComments": lambda each: comment(each.row),
 }
-_SERIES: Values = {
+SERIES: Values = {
     "SeriesInstanceUID": lambda each: each.row.series_instance_uid,
     "Modality": lambda each: each.row.modality,
     "SeriesDescription": lambda each: each.row.series_description[:64],
@@ -85,7 +85,7 @@ _SERIES: Values = {
     "BodyPartExamined": lambda each: each.header.get("body_part_examined", "")[:16],
     "NumberOfSeriesRelatedInstances": lambda each: each.row.instance_count,
 }
-_INSTANCE: Values = {
+INSTANCE: Values = {
     "SOPInstanceUID": lambda each: each.sop_instance_uid,
     "SOPClassUID": lambda each: each.header.get("sop_class_uid", ""),
     "InstanceNumber": lambda each: each.header.get("instance_number", ""),
@@ -94,15 +94,15 @@ _INSTANCE: Values = {
     "NumberOfFrames": lambda each: each.header.get("number_of_frames", 1),
 }
 ATTRIBUTES: Mapping[str, Values] = {
-    "STUDY": _STUDY,
+    "STUDY": STUDY,
     "SERIES": {
-        **{keyword: (lambda each, value=value: value(each.study)) for keyword, value in _STUDY.items()},
-        **_SERIES,
+        **{keyword: (lambda each, value=value: value(each.study)) for keyword, value in STUDY.items()},
+        **SERIES,
     },
     "IMAGE": {
-        **{keyword: (lambda each, value=value: value(each.series.study)) for keyword, value in _STUDY.items()},
-        **{keyword: (lambda each, value=value: value(each.series)) for keyword, value in _SERIES.items()},
-        **_INSTANCE,
+        **{keyword: (lambda each, value=value: value(each.series.study)) for keyword, value in STUDY.items()},
+        **{keyword: (lambda each, value=value: value(each.series)) for keyword, value in SERIES.items()},
+        **INSTANCE,
     },
 }
 """By level, what answers hold of it and of the levels above."""
@@ -224,7 +224,7 @@ def _selection(criteria: Mapping[Path, Criterion], *, sqlite: bool) -> Selection
     selection = Selection()
     for path, wanted in criteria.items():
         keyword = path[0]
-        if len(path) > 1 or keyword not in _STUDY:
+        if len(path) > 1 or keyword not in STUDY:
             continue
         if keyword in _COLUMNS:
             selection.conditions.append(wanted.sql(_COLUMNS[keyword], sqlite=sqlite))
