@@ -5,7 +5,7 @@ const THEMES = ["system", "dark", "light"];
 function showTheme(button, theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  button.textContent = `Theme: ${theme}`;
+  button.querySelector(".theme-name").textContent = theme;
 }
 
 function startThemeSwitch() {
@@ -23,7 +23,7 @@ function startThemeSwitch() {
 
 // A time of today as its clock time, an older one with its day; the whole of it on hovering.
 export function shownMoment(moment, now = new Date()) {
-  const clock = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const clock = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   if (moment.toDateString() === now.toDateString()) return clock;
   const day = { day: "numeric", month: "short" };
   if (moment.getFullYear() !== now.getFullYear()) day.year = "numeric";

@@ -111,12 +111,28 @@ function say(words) {
   if (line.textContent !== words) line.textContent = words;
 }
 
+function showSignedOut() {
+  say("You are signed out. Load the page again to go on.");
+  rows.replaceChildren();
+  table.hidden = true;
+}
+
+// A stream that is refused does not say why: whoever is led to the sign-in page has been signed out.
+async function watchAgain() {
+  const answer = await fetch(location.href, { redirect: "manual" }).catch(() => null);
+  if (answer?.type === "opaqueredirect" || answer?.status === 401) showSignedOut();
+  else watch();
+}
+
 function watch() {
   clearTimeout(stream.timer);
   stream.source?.close();
   const source = new EventSource(`${table.dataset.events}&since=${stream.mark}`);
   stream.source = source;
-  source.addEventListener("open", () => say(""));
+  source.addEventListener("open", () => {
+    table.dataset.watching = "yes";
+    say("");
+  });
   source.addEventListener("rows", (event) => {
     stream.mark = event.lastEventId || stream.mark;
     showRows(JSON.parse(event.data));
@@ -124,13 +140,12 @@ function watch() {
   source.addEventListener("reload", () => location.reload());
   source.addEventListener("ended", () => {
     source.close();
-    say("You are signed out. Load the page again to go on.");
-    rows.replaceChildren();
-    table.hidden = true;
+    showSignedOut();
   });
   source.addEventListener("error", () => {
+    table.dataset.watching = "no";
     say("Connection lost, trying again");
-    if (source.readyState === EventSource.CLOSED) stream.timer = setTimeout(watch, RETRY_MS); // refused, not cut off
+    if (source.readyState === EventSource.CLOSED) stream.timer = setTimeout(watchAgain, RETRY_MS); // refused, not cut off
   });
 }
 
