@@ -21,6 +21,9 @@ from triage_node.core.ports import AssociationPeer
 
 _log = structlog.get_logger()
 
+PROCESS_PREFIX = uuid.uuid4().hex[:16]
+"""What the ids of all associations of this process begin with, so that they can be told when it is gone."""
+
 OnOpened = Callable[[AssociationPeer, datetime], None]
 OnEnded = Callable[[AssociationPeer, datetime, bool], None]
 
@@ -89,7 +92,7 @@ def described_peer(association: Association) -> AssociationPeer:
     """Return the peer of an association that has been requested, under a new association id."""
     request = association.requestor.primitive
     return AssociationPeer(
-        association_id=str(uuid.uuid4()),
+        association_id=f"{PROCESS_PREFIX}-{uuid.uuid4()}",
         calling_ae_title=str(request.calling_ae_title).strip() if request else "",
         called_ae_title=str(request.called_ae_title).strip() if request else "",
         address=str(association.requestor.address),

@@ -11,6 +11,7 @@ from triage_node.wiring.installation import migrations_folder
 if TYPE_CHECKING:
     from triage_node.worklist.audit import SqlAuditTrail
     from triage_node.worklist.drift import SqlDriftWatch
+    from triage_node.worklist.lost_associations import SqlLostAssociations
     from triage_node.worklist.reader_tasks import SqlReaderTasks
     from triage_node.worklist.repository import SqlStudyRepository
     from triage_node.worklist.series_files import SqlSeriesFiles
@@ -101,6 +102,14 @@ def audit_trail(settings: Settings) -> SqlAuditTrail:
     from triage_node.worklist.engine import make_engine
 
     return SqlAuditTrail(make_engine(settings.database))
+
+
+def lost_associations(settings: Settings) -> SqlLostAssociations:
+    """Return what ends the associations of SCP processes that were killed."""
+    from triage_node.worklist.engine import make_engine
+    from triage_node.worklist.lost_associations import SqlLostAssociations
+
+    return SqlLostAssociations(make_engine(settings.database))
 
 
 def reader_tasks(settings: Settings) -> SqlReaderTasks:

@@ -6,16 +6,26 @@ import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from triage_node import logs
-from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.errors import ConfigurationRejected, Transient
 from triage_node.settings import Settings
 from triage_node.wiring.celery_processes import broker_url
+from triage_node.wiring.database import lost_associations
 from triage_node.wiring.forwarding import storage_commitment
 from triage_node.wiring.path import heart, study_path
 from triage_node.wiring.query import query_policy, query_services
 
+if TYPE_CHECKING:
+    from triage_node.worklist.lost_associations import SqlLostAssociations
+
+_log = structlog.get_logger(__name__)
+
+LOOK_FOR_LOST_S = 30.0
+"""How often an SCP looks for associations that another one left open."""
 GRACE_S = 5.0
 """Time that open associations are given to end when the SCP is told to; the supervisor waits longer than that."""
 
@@ -23,6 +33,7 @@ GRACE_S = 5.0
 def run_scp(settings: Settings, supervisor: int | None = None) -> None:
     """Run the Storage, Verification, Query and UPS SCP until SIGTERM. Never imports torch."""
     logs.configure("scp", settings.log_level, settings.log_format)
+    from triage_node.arrival.association_register import PROCESS_PREFIX
     from triage_node.arrival.peer_policy import PeerPolicy
     from triage_node.arrival.spool import DirectorySpool
     from triage_node.arrival.storage_scp import Limits, StorageScp
@@ -64,18 +75,27 @@ def run_scp(settings: Settings, supervisor: int | None = None) -> None:
         raise ConfigurationRejected(
             f"setting dicom_port: {settings.dicom_host} port {settings.dicom_port} cannot be listened on: {error.strerror}"
         ) from None
-    beating = heart(settings, "scp", supervisor, ae_title=settings.ae_title, port=scp.port)
-    _until_signalled()
+    beating = heart(
+        settings, "scp", supervisor, ae_title=settings.ae_title, port=scp.port, association_prefix=PROCESS_PREFIX
+    )
+    _until_signalled(lost_associations(settings))
     scp.shutdown(grace_s=GRACE_S)
     intake.stop()
     beating.stop()
 
 
-def _until_signalled() -> None:
+def _until_signalled(lost: SqlLostAssociations) -> None:
+    """Wait, and end meanwhile what other processes of this node left open when they were killed."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+    while not ended.wait(LOOK_FOR_LOST_S):
+        try:
+            lost.end(datetime.now(UTC))
+        except Transient as error:
+            _log.warning("lost_associations_put_off", error=str(error))
+        except Exception:
+            _log.exception("lost_associations_not_ended")  # no housekeeping may end the SCP
 
 
 def _modified_at(path: Path) -> datetime:
