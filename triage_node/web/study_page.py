@@ -51,9 +51,8 @@ def routes(parts: WebParts) -> APIRouter:
         slice: int | None = None,
     ) -> Response:
         images = visitor.may(Permission.SEE_IMAGES)
-        asked = {"series": series, "revision": revision}
-        shown = study_answer(request, study_instance_uid, **asked, slice_number=slice)
-        note(request, AuditAction.STUDY_SHOWN, study_instance_uid, images=images, **asked)
+        shown = study_answer(request, study_instance_uid, series=series, revision=revision, slice_number=slice)
+        note(request, AuditAction.STUDY_SHOWN, study_instance_uid, images=images, series=series, revision=revision)
         return shown
 
     @router.get("/studies/{study_instance_uid}/reading")
