@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -101,6 +102,17 @@ def test_a_study_of_odd_values_hides_no_other(room: Any) -> None:
     assert statuses == [0xFF00, 0xFF00, 0x0000]
     assert matches[0].StudyDate == ""
     assert room.find(PatientName="", PatientID="")[1] == [0xFF00, 0xFF00, 0x0000]
+
+
+def test_no_log_names_a_patient(
+    sqlite_engine: Engine, open_room: Callable[..., Any], caplog: pytest.LogCaptureFixture, capsys: Any
+) -> None:
+    room = open_room(sqlite_engine)
+    room.studies.arrive(patient_name="Secret^Name")
+    with caplog.at_level(logging.INFO):
+        assert len(_studies(room, PatientName="SECRET*")[0]) == 1
+        assert len(room.find(PatientName="Secret^Name")[0]) == 1
+    assert "secret" not in (caplog.text + capsys.readouterr().out).lower()
 
 
 def test_only_those_who_may_query_are_offered_it(

@@ -40,6 +40,7 @@ from triage_node.core.ports import QuarantinedObject, Spool, StoredInstance
 
 _log = structlog.get_logger()
 
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False  # queries and answers name patients
 _config.LOG_HANDLER_LEVEL = "none"  # its handlers format every PDU, and their debug lines hold patient identifiers
 
 
