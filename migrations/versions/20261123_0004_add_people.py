@@ -65,6 +65,7 @@ def _extend_studies() -> None:
     op.create_index(op.f("ix_studies_changed_at"), "studies", ["changed_at"])
     op.create_index(op.f("ix_studies_flagged_at"), "studies", ["flagged_at"])
     op.create_index(op.f("ix_studies_study_date"), "studies", ["study_date"])
+    op.create_index(op.f("ix_studies_task_state_received_at_id"), "studies", ["task_state", "received_at", "id"])
     op.drop_index(op.f("ix_studies_state"), "studies")
     for first in ("state", "reason"):
         op.create_index(op.f(f"ix_studies_{first}_{'_'.join(order)}"), "studies", [first, *order])
@@ -250,6 +251,7 @@ def downgrade() -> None:
     order = "task_state_urgency_received_at_id"
     for first in ("state", "reason"):
         op.drop_index(op.f(f"ix_studies_{first}_{order}"), "studies")
+    op.drop_index(op.f("ix_studies_task_state_received_at_id"), "studies")
     op.create_index(op.f("ix_studies_state"), "studies", ["state"])
     for name in (
         "ix_studies_study_date",

@@ -46,6 +46,7 @@ class StudyRow(Base):
     __tablename__ = "studies"
     __table_args__ = (
         Index(None, "task_state", "urgency", "received_at", "id"),
+        Index(None, "task_state", "received_at", "id"),
         Index(None, "workitem_uid", unique=True),
         Index(None, "changed_at"),
         Index(None, "flagged_at"),

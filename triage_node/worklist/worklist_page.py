@@ -1,8 +1,8 @@
 """``core.ports.Worklist`` on SQL: pages that cost the same wherever they are, of however many studies.
 
 The order of ``core.worklist_order`` is walked group by group: one group for each priority of what waits, then one for
-what was read. Within a group an index has the order already, one run of it for each state of reading (or priority) in
-the group, so that the database merges a few runs and stops at the end of the page.
+what was read. Within a group an index has the order already, one run of it for each state of reading (or priority asked
+for) in the group, so that the database merges a few runs and stops at the end of the page.
 """
 
 from __future__ import annotations
@@ -86,11 +86,15 @@ class SqlWorklist:
 
 @dataclass(frozen=True)
 class _Group:
-    """Studies that follow each other in the order: ``runs`` are parts of an index that are sorted already."""
+    """Studies that follow each other in the order: ``runs`` are parts of an index that are sorted already.
+
+    What was read is one run unless a priority is asked for: a search would otherwise walk to the end of each priority in
+    which it finds nothing.
+    """
 
     read: bool
     urgency: int
-    runs: tuple[tuple[TaskState, int], ...]
+    runs: tuple[tuple[TaskState, int | None], ...]
 
 
 def _groups(wanted: WorklistFilter) -> Iterator[_Group]:
@@ -99,7 +103,9 @@ def _groups(wanted: WorklistFilter) -> Iterator[_Group]:
         for urgency in wanted.urgencies:
             yield _Group(False, urgency, tuple((state, urgency) for state in waiting))
     if TaskState.COMPLETED in wanted.task_states and wanted.urgencies:
-        yield _Group(True, 0, tuple((TaskState.COMPLETED, urgency) for urgency in wanted.urgencies))
+        of_any = len(wanted.urgencies) == len(Priority)
+        priorities: tuple[int | None, ...] = (None,) if of_any else wanted.urgencies
+        yield _Group(True, 0, tuple((TaskState.COMPLETED, urgency) for urgency in priorities))
 
 
 def _walk(session: Session, wanted: WorklistFilter, limit: int, after: Place | None) -> list[Place]:
@@ -126,7 +132,9 @@ def _of_group(session: Session, group: _Group, conditions: list[ColumnElement[bo
     """Merge the sorted runs of a group and return the first places."""
     runs = []
     for state, urgency in group.runs:
-        run = select(*_PLACED).where(StudyRow.task_state == state, StudyRow.urgency == urgency, *conditions)
+        run = select(*_PLACED).where(StudyRow.task_state == state, *conditions)
+        if urgency is not None:
+            run = run.where(StudyRow.urgency == urgency)
         runs.append(select(_ordered(run, run.selected_columns, group.read).limit(limit).subquery()))
     merged = union_all(*runs)
     statement = _ordered(merged, merged.selected_columns, group.read).limit(limit) if len(runs) > 1 else runs[0]
