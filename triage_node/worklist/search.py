@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.search_terms import search_terms, study_terms
@@ -35,9 +35,10 @@ def candidates(session: Session, text: str) -> Sequence[int] | None:
     """Return the ids of the studies that can be meant, if they are few; None where one has to look at all."""
     shortest: Sequence[int] | None = None
     for term in search_terms(text):
-        found = session.scalars(select(SearchTermRow.study_id).where(_begins(term)).distinct().limit(FEW + 1)).all()
-        if len(found) <= FEW and (shortest is None or len(found) < len(shortest)):
-            shortest = found
+        with_term = select(SearchTermRow.study_id).where(_begins(term)).distinct().limit(FEW + 1)
+        count = session.execute(select(func.count()).select_from(with_term.subquery())).scalar_one()
+        if count <= FEW and (shortest is None or count < len(shortest)):
+            shortest = session.scalars(with_term).all()
     return shortest
 
 
