@@ -21,7 +21,7 @@ from triage_node.web.study_page import study_answer
 from triage_node.web.visitors import note, require
 
 Step = Literal["acknowledge", "take", "release", "complete"]
-_NOTED = {
+NOTED_STEPS = {
     "acknowledge": AuditAction.ACKNOWLEDGED,
     "take": AuditAction.TAKEN,
     "release": AuditAction.RELEASED,
@@ -97,18 +97,19 @@ def routes(parts: WebParts) -> APIRouter:
         slice_number: SliceNumber = None,
     ) -> Response:
         try:
-            _do(parts, step, study_instance_uid, visitor)
+            take_step(parts, step, study_instance_uid, visitor)
         except UnknownStudy as error:
             raise HTTPException(404, str(error)) from error
         except TaskRefused as error:
             return study_answer(request, study_instance_uid, slice_number=slice_number, problem=_sentence(error))
-        note(request, _NOTED[step], study_instance_uid)
+        note(request, NOTED_STEPS[step], study_instance_uid)
         return _back(study_instance_uid, slice_number, "reading")
 
     return router
 
 
-def _do(parts: WebParts, step: Step, study_instance_uid: str, visitor: Visitor) -> None:
+def take_step(parts: WebParts, step: Step, study_instance_uid: str, visitor: Visitor) -> None:
+    """Do one step of the reading, or raise ``TaskRefused``."""
     tasks, now = parts.reader_tasks, parts.clock.now()
     if step == "acknowledge":
         tasks.acknowledge(study_instance_uid, visitor.name, now)
