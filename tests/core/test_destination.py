@@ -23,6 +23,7 @@ ADDRESSES = {
     "hl7": "10.0.0.6:2575",
     "webhook": "https://on.call/hook",
     "fhir": "http://fhir/R4",
+    "email": "on.call@hospital.example",
 }
 
 

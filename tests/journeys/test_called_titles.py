@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from hospital.node import Node
+from hospital.node import UNHURRIED_S, Node
 from hospital.pacs import Pacs
 from hospital.scanner import Scanner
 from hospital.studies import head_study, normal_head, study_uid
@@ -16,7 +16,7 @@ from triage_node.core.identifiers import PeerAddress
 
 def test_destination_takes_only_studies_that_came_to_its_title(tmp_path: Path) -> None:
     archive, emergency = Pacs(tmp_path / "archive"), Pacs(tmp_path / "emergency", ae_title="ERPACS")
-    node = Node(tmp_path / "node", further_ae_titles="TRIAGE_ER")
+    node = Node(tmp_path / "node", quiet_period_s=UNHURRIED_S, further_ae_titles="TRIAGE_ER")
     try:
         for pacs in (archive, emergency):
             pacs.start()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hospital.node import Node
+from hospital.node import UNHURRIED_S, Node
 from hospital.pacs import Orthanc
 from hospital.scanner import Scanner
 from hospital.studies import bleeding_head, head_study, study_uid
@@ -28,6 +28,9 @@ from triage_node.evidence.writer import DicomEvidenceWriter
 from triage_node.forwarding.storage_scu import StorageScu
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+SILENCE_S = 10.0
+"""How long the destination that never answers is waited for; a busy machine needs less for all the others."""
+
 pytestmark = [pytest.mark.debian, pytest.mark.slow, pytest.mark.xdist_group("debian")]
 
 
@@ -69,7 +72,7 @@ def node(
         {"name": "silent", "kind": "dicom", "address": f"SILENT@127.0.0.1:{silent_port}"},
         {"name": "elsewhere", "kind": "dicom", "address": "X@127.0.0.1:1", "called_ae_titles": ["ANOTHER"]},
     ]
-    node = Node(tmp_path_factory.mktemp("node"), dimse_timeout_s=2.0)
+    node = Node(tmp_path_factory.mktemp("node"), quiet_period_s=UNHURRIED_S, dimse_timeout_s=SILENCE_S)
     tables = "".join(
         "[[destinations]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in each.items())
         for each in destinations
@@ -126,7 +129,7 @@ def test_each_destination_gets_what_it_wants_and_the_archive_commits(
 
 
 def test_a_destination_that_never_answers_delays_nobody(node: Node, scanner: Scanner) -> None:
-    """The silent one holds every association for its time-out of 2 s; the studies at the archive do not notice."""
+    """The silent one holds every association for its time-out; the studies at the archive do not notice."""
     studies = [head_study(bleeding_head()) for _ in range(3)]
     for series in studies:
         scanner.send(series)
@@ -136,7 +139,7 @@ def test_a_destination_that_never_answers_delays_nobody(node: Node, scanner: Sca
             (datetime.fromisoformat(each["sent_at"]) - datetime.fromisoformat(each["created_at"])).total_seconds()
             for each in rows
         ]
-        assert max(waits) < 2.0, waits
+        assert max(waits) < SILENCE_S, waits
     assert {each["state"] for each in deliveries(node, studies[0], "silent")} == {"DUE"}
     (breaker,) = wait_until(lambda: node.results.repository.breakers(datetime.now().astimezone()), "a breaker")
     assert breaker["destination"] == "silent"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hospital.node import Node
+from hospital.node import UNHURRIED_S, Node
 from hospital.pacs import Pacs
 from hospital.scanner import Scanner
 from hospital.studies import bleeding_head, coarse_head, head_study, study_uid
@@ -21,6 +21,7 @@ def thorough(tmp_path_factory: pytest.TempPathFactory, pacs: Pacs) -> Iterator[N
     node = Node(
         tmp_path_factory.mktemp("thorough"),
         [pacs.address],
+        quiet_period_s=UNHURRIED_S,
         evidence_kinds=["SR", "SC", "KO", "PR", "PDF"],
         report_not_analysed=True,
         not_analysed_wait_s=0.5,

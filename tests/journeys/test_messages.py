@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hospital.node import Node
+from hospital.node import UNHURRIED_S, Node
 from hospital.receivers import FhirServer, Pager, Ris
 from hospital.scanner import Scanner
 from hospital.studies import bleeding_head, changed, head_study, normal_head, plain_study, study_uid
@@ -26,7 +26,7 @@ class Told:
 
     def __init__(self, folder: Path) -> None:
         self.ris, self.pager, self.ehr = Ris(rejections=2), Pager(refusals=1), FhirServer(lost_answers=1)
-        self.node = Node(folder, report_not_analysed=True, not_analysed_wait_s=0.0)
+        self.node = Node(folder, quiet_period_s=UNHURRIED_S, report_not_analysed=True, not_analysed_wait_s=0.0)
         secret = folder / "pager.key"
         secret.write_bytes(KEY)
         tables = [

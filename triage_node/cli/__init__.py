@@ -29,6 +29,7 @@ _COMMAND_MODULES = (
     "evaluate_commands",
     "weights_commands",
     "drift_commands",
+    "user_commands",
     "statistics_commands",
     "simulate_commands",
 )

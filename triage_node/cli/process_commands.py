@@ -6,11 +6,14 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triage_node.cli import options
+
+if TYPE_CHECKING:
+    from triage_node.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +46,13 @@ def up(
     wiring.migrate(settings)
     say = sys.stdout.write
     say(f"triage_node {wiring.version()}: {settings.ae_title} on port {settings.dicom_port}, ")
-    say(f"health page http://{settings.http_host}:{settings.http_port}/, data in {settings.data_dir.resolve()}\n")
+    say(f"worklist {wiring.local_web_address(settings)}, data in {settings.data_dir.resolve()}\n")
     names = ", ".join(each.name for each in settings.every_destination)
     say(f"evidence goes to {names or 'nobody: no destination is set (--pacs AET@HOST:PORT)'}\n")
     if not settings.peers:
         say("no peers are set: every calling AE title is accepted from loopback addresses, and nobody from elsewhere\n")
     say("research use only, not for diagnostic use\n")
+    _tell_first_password(settings)
     sys.stdout.flush()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,7 +71,7 @@ def demo(
         Path, typer.Option(help="Folder of the demo; what an earlier demo left there is removed.")
     ] = Path("var/demo"),
     exit_: Annotated[bool, typer.Option("--exit", help="End by itself: status 0 only if everything arrived.")] = False,
-    http_port: Annotated[int, typer.Option(help="Port of the health page; 0 takes a free one.")] = 8080,
+    http_port: Annotated[int, typer.Option(help="Port of the web server; 0 takes a free one.")] = 8080,
 ) -> None:
     """Start the node and a PACS of its own on loopback, send made-up studies and show what becomes of them."""
     from triage_node import logs
@@ -136,7 +140,21 @@ def web(
     http_port: options.HttpPort = None,
     supervisor: options.Supervisor = None,
 ) -> None:
-    """Run the web server: health page, probes and metrics."""
+    """Run the web server: worklist, studies, accounts, API, health page, probes and metrics."""
     from triage_node import wiring
 
-    wiring.run_web(options.load(config, data_dir=data_dir, http_port=http_port), supervisor)
+    settings = options.load(config, data_dir=data_dir, http_port=http_port)
+    if supervisor is None:  # `up` has told it already, and what this process says then goes to a log
+        _tell_first_password(settings)
+    wiring.run_web(settings, supervisor)
+
+
+def _tell_first_password(settings: Settings) -> None:
+    """Make the first administrator where there is no user, and print the password: on the terminal, once, nowhere else."""
+    from triage_node import wiring
+    from triage_node.core.accounts import FIRST_USER
+
+    password = wiring.first_password(settings)
+    if password is not None:
+        sys.stdout.write(f"first sign-in: name {FIRST_USER}, password {password} (shown once; to be changed at once)\n")
+        sys.stdout.flush()

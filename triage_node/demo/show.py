@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from triage_node import wiring
+from triage_node.core.accounts import FIRST_USER
 from triage_node.core.errors import ConfigurationRejected, TriageError
 from triage_node.core.identifiers import PeerAddress
 from triage_node.core.study_state import FINAL_STATES
@@ -57,13 +58,14 @@ def run(data_dir: Path, *, stay: bool, http_port: int) -> int:
     try:
         with _ticking(console, "migrating the database"):
             wiring.migrate(settings)
+            password = wiring.first_password(settings)
         supervisor.start()
         _send_all(console, supervisor, settings, data_dir / "studies")
         rows = _watched(console, supervisor, settings)
         with _ticking(console, "checking what arrived at the PACS"):
             complete = _checked(console, rows, pacs, data_dir, started)
         if stay:
-            _stay(console, supervisor, settings)
+            _stay(console, supervisor, settings, password)
         return 0 if complete else 1
     except KeyboardInterrupt:
         return 1
@@ -211,8 +213,9 @@ def _checked(
     return not problems
 
 
-def _stay(console: Console, supervisor: Supervisor, settings: Settings) -> None:
-    console.print(f"web: http://127.0.0.1:{settings.http_port}/", highlight=False)
+def _stay(console: Console, supervisor: Supervisor, settings: Settings, password: str | None) -> None:
+    console.print(f"web: {wiring.local_web_address(settings)}", highlight=False)
+    console.print(f"sign in as {FIRST_USER}, password {password}", highlight=False)
     console.print(f"the worklist again: triage-node worklist --data-dir {settings.data_dir}", highlight=False)
     console.print(f"send it something: triage-node send FOLDER --dicom-port {settings.dicom_port}", highlight=False)
     console.print("the node stays up until Ctrl-C", style="bold", highlight=False)

@@ -179,7 +179,9 @@ def _sentences(call: EscalationCall, now: datetime) -> Iterator[str]:
 
 
 def _study_name(call: EscalationCall) -> str:
-    return f"accession {one_line(call.accession_number)}" if call.accession_number else f"study {call.study_instance_uid}"
+    return (
+        f"accession {one_line(call.accession_number)}" if call.accession_number else f"study {call.study_instance_uid}"
+    )
 
 
 def _minutes(call: EscalationCall, now: datetime) -> str:

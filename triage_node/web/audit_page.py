@@ -46,7 +46,7 @@ def routes(parts: WebParts) -> APIRouter:
         if len(lines) > LINES:
             lines = lines[:LINES]
             older = "/audit?" + urlencode({**asked, "before": lines[-1].id})
-        note(request, AuditAction.AUDIT_TRAIL_SHOWN, asked.get("study"), **asked)
+        note(request, AuditAction.AUDIT_TRAIL_SHOWN, asked.get("study"), asked=asked)
         actions = sorted(AuditAction)
         shown = {
             "lines": lines,

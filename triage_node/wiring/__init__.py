@@ -27,6 +27,7 @@ from triage_node.wiring.sign_in import (
     first_password,
     identity_provider,
     known_hosts,
+    local_web_address,
     users,
 )
 from triage_node.wiring.web_process import run_web, web_parts
@@ -49,6 +50,7 @@ __all__ = [
     "identity_provider",
     "known_hosts",
     "limits",
+    "local_web_address",
     "measured_rates",
     "migrate",
     "migrations_folder",

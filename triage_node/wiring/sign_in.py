@@ -83,6 +83,15 @@ def known_hosts(settings: Settings) -> frozenset[str]:
     return frozenset({machine, machine.split(".")[0], settings.http_host, *settings.http_allowed_hosts})
 
 
+def local_web_address(settings: Settings) -> str:
+    """Return where a browser on this machine finds the worklist."""
+    host = settings.http_host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 (every address of this machine, this one among them)
+        host = "127.0.0.1"
+    scheme = "https" if settings.http_tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.http_port}/"
+
+
 def first_password(settings: Settings) -> str | None:
     """Make the first administrator where there is no user at all; return the password, which is kept nowhere."""
     password = new_password()

@@ -119,7 +119,9 @@ NARROW = frozenset({"SOPInstanceUID", "PatientID", "StudyInstanceUID", "Accessio
 
 def constants() -> Mapping[Path, tuple[str, ...]]:
     """Return what is the same in every workitem, for matching; empty where it is never known."""
-    sequences: dict[Path, tuple[str, ...]] = {(sequence, part): () for sequence in _EMPTY_SEQUENCES[1:5] for part in _CODE_PARTS}
+    sequences: dict[Path, tuple[str, ...]] = {
+        (sequence, part): () for sequence in _EMPTY_SEQUENCES[1:5] for part in _CODE_PARTS
+    }
     return {
         **sequences,
         **{(keyword,): () for keyword in _EMPTY_TEXTS},

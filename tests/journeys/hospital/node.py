@@ -20,6 +20,9 @@ from triage_node.supervisor import free_port
 from triage_node.worklist.engine import make_engine
 from triage_node.worklist.repository import SqlStudyRepository
 
+UNHURRIED_S = 10.0
+"""A quiet period that no sender on a busy machine lets pass between two slices: one revision, whatever else runs."""
+
 COMMAND = Path(sys.executable).with_name("triage-node")
 PROCESSES = frozenset({"scp", "worker", "courier", "beat", "web"})
 WEIGHTS_VARIABLE = "WEIGHTS_UNDER_TEST"
