@@ -66,7 +66,7 @@ def test_rules_are_all_to_be_met(
     ("table", "told"),
     [
         ({"adress": "x"}, r"destination 'one': unknown key 'adress'; did you mean address\?"),
-        ({"kind": "DICOM"}, "kind is one of dicom, stow, hl7, webhook, fhir, not 'DICOM'"),
+        ({"kind": "DICOM"}, "kind is one of dicom, stow, hl7, webhook, fhir, email, not 'DICOM'"),
         ({"send": "urgent"}, "send is one of all, flagged"),
         ({"objects": ["SR", "HL7"]}, "objects: 'HL7' is none of SR, SC, KO"),
         ({"objects": "SR"}, "objects is a list"),
