@@ -5,6 +5,7 @@ With ``NO_SKIPS=1`` a skipped test fails the run: the gate installs all that a s
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -50,6 +51,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     counts = {name: len(reporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
     line = f"{counts['passed']} passed, {counts['failed'] + counts['error']} failed, {counts['skipped']} skipped\n"
     Path(config.rootpath, ".pytest_summary").write_text(line)
+
+
+@pytest.fixture(autouse=True)
+def logs_left_alone() -> Iterator[None]:
+    """Give back the handlers that a process under test put in place: they hold a stream that its test closes."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 # databases -----------------------------------------------------------------------------------------------------------

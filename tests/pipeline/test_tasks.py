@@ -10,7 +10,14 @@ from kombu.exceptions import OperationalError
 
 from triage_node.pipeline import tasks
 from triage_node.pipeline.schedule import add_schedule
-from triage_node.pipeline.tasks import CeleryBell, add_drift_watch, add_forwarding, add_reading, make_app
+from triage_node.pipeline.tasks import (
+    CeleryBell,
+    add_drift_watch,
+    add_escalation,
+    add_forwarding,
+    add_reading,
+    make_app,
+)
 
 
 @pytest.fixture
@@ -82,6 +89,7 @@ def test_every_scheduled_task_is_known_to_a_courier() -> None:
     add_reading(app, step, step)
     add_forwarding(app, step, step, step)  # type: ignore[arg-type]
     add_drift_watch(app, step)
+    add_escalation(app, step)
     scheduled = {each["task"] for each in app.conf.beat_schedule.values()}
     assert scheduled <= set(app.tasks)
     assert all(each["options"]["expires"] >= each["schedule"] for each in app.conf.beat_schedule.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage_node.cli import options
-from triage_node.core.queueing import Distribution
+from triage_node.core.reading_times import Distribution
 
 if TYPE_CHECKING:
     from triage_node.core.measured_rates import MeasuredRates

@@ -18,20 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.reading_times import Distribution as Distribution
 
 HOURS_A_DAY = 24
 
 
 class Unstable(ConfigurationRejected):
     """More work comes in than the readers can do: the queue would grow without end, and no mean waiting exists."""
-
-
-class Distribution(StrEnum):
-    """How the time that one reading takes is spread about its mean."""
-
-    EXPONENTIAL = "exponential"
-    LOGNORMAL = "lognormal"
-    DETERMINISTIC = "deterministic"
 
 
 class Order(StrEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from triage_node.core.accounts import FIRST_USER, LockoutRules, SessionRules, new_password
 from triage_node.settings import Settings
-from triage_node.wiring.database import results
+from triage_node.wiring.database import repository, results
 from triage_node.wiring.installation import SystemClock
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def local_web_address(settings: Settings) -> str:
 
 def first_password(settings: Settings) -> str | None:
     """Make the first administrator where there is no user at all; return the password, which is kept nowhere."""
+    repository(settings)  # a schema of another version is told in words
     password = new_password()
     made = users(settings).add_first(FIRST_USER, password, SystemClock().now())
     return password if made else None
