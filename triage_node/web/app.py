@@ -25,6 +25,7 @@ from triage_node.web import (
     users_page,
     worklist_page,
 )
+from triage_node.web.api import figures, operations, reading, reference_page, series, studies
 from triage_node.web.parts import WebParts
 from triage_node.web.protection import KnownHosts, LimitedBody, ProtectedHeaders
 
@@ -36,13 +37,22 @@ def make_app(parts: WebParts) -> FastAPI:
     app = FastAPI(title="triage_node", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for routes in (*(part.routes(parts) for part in _PAGES), *_account_routes(parts)):
+    for routes in (*(part.routes(parts) for part in _PAGES), *_account_routes(parts), *_api_routes(parts)):
         app.include_router(routes)
     error_pages.install(app)
     app.add_middleware(LimitedBody, answer=error_pages.answer)
     app.add_middleware(KnownHosts, known=parts.known_hosts, answer=error_pages.answer)
     app.add_middleware(ProtectedHeaders)  # the last one is the outermost: it sees every answer
     return app
+
+
+def _api_routes(parts: WebParts) -> list[APIRouter]:
+    described = [part.routes(parts) for part in (studies, series, reading, operations)]
+    if parts.statistics is not None:
+        described.append(figures.routes(parts, parts.statistics))
+    if parts.accounts is not None:
+        described.append(operations.account_routes(parts.accounts))
+    return [*described, reference_page.routes(described, parts.version)]
 
 
 def _account_routes(parts: WebParts) -> Iterator[APIRouter]:

@@ -1,6 +1,6 @@
 """What a browser or a program is told when something is not possible: what it was, what to do, and nothing of the inside.
 
-Browsers get a page, everything below ``/api`` and whoever asks for JSON gets ``{"detail": ...}``.
+Browsers get a page, everything below ``/api`` and whoever asks for JSON gets a problem (``web.problems``).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from urllib.parse import quote
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
 from triage_node.core.errors import Refused, Transient
 from triage_node.web.pages import page
+from triage_node.web.problems import problem
 from triage_node.web.protection import add_headers
 from triage_node.web.visitors import PasswordChangeNeeded, SignInNeeded
 
@@ -80,7 +81,7 @@ def wants_json(request: Request) -> bool:
 
 def _answer(request: Request, status_code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     if wants_json(request):
-        return JSONResponse({"detail": detail}, status_code, headers)
+        return problem(status_code, detail, headers)
     shown = page(
         request,
         "error.html",
@@ -121,7 +122,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     # What was given is left out: it may be a password.
     found = [{key: each[key] for key in ("loc", "msg", "type") if key in each} for each in error.errors()]
     if wants_json(request):
-        return JSONResponse({"detail": found}, 422)
+        return problem(422, "a value is missing, unknown or out of its range", errors=found)
     return _answer(request, 422, "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in found))
 
 

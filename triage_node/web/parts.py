@@ -14,6 +14,7 @@ from triage_node.core.ports import (
     ReaderTasks,
     SignIns,
     SliceImages,
+    Statistics,
     StudyRepository,
     Users,
     Visitors,
@@ -70,6 +71,8 @@ class WebParts:
         Studies in the order in which they should be read.
     worklist_days
         How many days back the worklist goes where it is not asked for more.
+    statistics
+        What administrators ask of the results; without it the API has no figures.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
     accounts
@@ -88,6 +91,7 @@ class WebParts:
     images: SliceImages
     worklist: Worklist
     worklist_days: int
+    statistics: Statistics | None = None
     drift_totals: Callable[[], DriftTotals] | None = None
     accounts: AccountParts | None = None
     known_hosts: Collection[str] | None = None

@@ -167,8 +167,10 @@ def counts_by_state(session: Session) -> dict[State, int]:
     return counts
 
 
-def deliveries(session: Session, state: DeliveryState | None, limit: int) -> Sequence[dict[str, Any]]:
-    """Return deliveries, newest first."""
+def deliveries(
+    session: Session, state: DeliveryState | None, limit: int, before: int | None
+) -> Sequence[dict[str, Any]]:
+    """Return deliveries, newest first; ``before`` is the id of the last one of the page before."""
     statement = (
         select(DeliveryRow, EvidenceRow, StudyRow.study_instance_uid)
         .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
@@ -179,6 +181,8 @@ def deliveries(session: Session, state: DeliveryState | None, limit: int) -> Seq
     )
     if state is not None:
         statement = statement.where(DeliveryRow.state == state)
+    if before is not None:
+        statement = statement.where(DeliveryRow.id < before)
     return [
         {"study_instance_uid": study_instance_uid} | evidence_entry(evidence) | delivery_entry(delivery)
         for delivery, evidence, study_instance_uid in session.execute(statement)

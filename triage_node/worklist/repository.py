@@ -303,10 +303,12 @@ class SqlStudyRepository:
         with self._database.writing() as session:
             return deliveries.retry_deliveries(session, now, study_instance_uid, delivery_ids)
 
-    def deliveries(self, *, state: DeliveryState | None = None, limit: int = 200) -> Sequence[Mapping[str, Any]]:
+    def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 200, before: int | None = None
+    ) -> Sequence[Mapping[str, Any]]:
         """See ``queries.deliveries``."""
         with self._database.reading() as session:
-            return queries.deliveries(session, state, limit)
+            return queries.deliveries(session, state, limit, before)
 
     def counts_by_state(self) -> Mapping[State, int]:
         """See ``queries.counts_by_state``."""

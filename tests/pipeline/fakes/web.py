@@ -18,6 +18,7 @@ from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.reader_tasks import SqlReaderTasks
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.series_files import SqlSeriesFiles
+from triage_node.worklist.statistics import SqlStatistics
 from triage_node.worklist.worklist_page import SqlWorklist
 
 
@@ -35,5 +36,6 @@ def web_parts(engine: Engine, folder: Path, **changes: Any) -> WebParts:
         "images": SpooledImages(SqlSeriesFiles(engine), PixelSliceReader(), HeatmapArchives(folder / "evidence")),
         "worklist": SqlWorklist(engine),
         "worklist_days": 3,
+        "statistics": SqlStatistics(engine),
     }
     return WebParts(**(given | changes))

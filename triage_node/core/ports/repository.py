@@ -249,8 +249,10 @@ class StudyRepository(Protocol):
         """GIVEN_UP to DUE: all, or those of one study, or those named. Return how many."""
         ...
 
-    def deliveries(self, *, state: DeliveryState | None = None, limit: int = 200) -> Sequence[Mapping[str, Any]]:
-        """Return deliveries, newest first; JSON-ready."""
+    def deliveries(
+        self, *, state: DeliveryState | None = None, limit: int = 200, before: int | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return deliveries, newest first; ``before`` is the id of the last one of the page before. JSON-ready."""
         ...
 
     def counts_by_state(self) -> Mapping[State, int]:
