@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 
 import pytest
 from fakes.office import NOW, Office
@@ -74,6 +75,30 @@ def test_change_without_the_token_of_its_own_session_is_refused(office: Office) 
         for token in (None, "wrong", foreign[1]):
             answer = browser.request(method, path, data={"csrf_token": token} if token else {})
             assert answer.status_code == 403, (method, path, token)
+
+
+@pytest.mark.parametrize("name", ["vera", "rado", "ada"])
+def test_a_token_goes_as_far_as_the_role_of_its_user_and_needs_no_csrf_token(office: Office, name: str) -> None:
+    role = office.users.named(name).role
+    program = office.browser(headers={"Authorization": f"Bearer {office.tokens.make(name, 'a program', NOW, None)}"})
+    of_api = [each for each in _routes(office) if each[1].startswith("/api/")]
+    assert len(of_api) >= 20
+    for method, path, asked in of_api:
+        allowed = all(each is not None and allows(role, each) for each in asked)
+        answer = program.request(method, path, json={} if method == "POST" else None)
+        assert (answer.status_code != 403) == allowed, (method, path, answer.text)
+        assert answer.status_code in (200, 403, 404, 422), (method, path, answer.text)
+
+
+def test_a_token_changes_no_account_and_a_forged_one_opens_nothing(office: Office) -> None:
+    token = office.tokens.make("ada", "a program", NOW, NOW + timedelta(days=1))
+    program = office.browser(headers={"Authorization": f"Bearer {token}"})
+    assert program.get("/api/v1/users").status_code == 200
+    assert program.post("/account/tokens", data={"name": "another"}).status_code == 403
+    for forged in (token[:-1], f"{token}x", "' OR 1=1 --", "null"):
+        assert office.browser(headers={"Authorization": f"Bearer {forged}"}).get("/api/v1/users").status_code == 401
+    office.clock.advance(2 * 86400)
+    assert program.get("/api/v1/users").status_code == 401
 
 
 def test_every_answer_carries_the_headers_that_protect(office: Office) -> None:
