@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AllStoragePresentationContexts, _config
 from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
@@ -146,6 +146,23 @@ def test_a_command_that_names_another_instance_than_the_dataset_is_refused(
     association.release()
     assert keyword.replace("UID", "").replace("SOP", "SOP ") in node.quarantined[0].reason
     assert node.files() == []
+
+
+@pytest.mark.parametrize("sop_class_uid", ["31", "1.2.826.0.1.3680043.9.1"])
+def test_a_command_of_a_class_that_nobody_knows_is_refused_and_the_next_instance_stored(
+    node: Any, make_instance: MakeInstance, sop_class_uid: str
+) -> None:
+    instance = make_instance()
+    instance.SOPClassUID = sop_class_uid
+    association = node.associate()
+    context = association.accepted_contexts[0]
+    context.abstract_syntax = UID(sop_class_uid)  # what DCMTK's dcmsend sends for a file that contradicts itself
+    assert association.send_c_store(instance).Status == 0xA900
+    context.abstract_syntax = UID(CT_IMAGE_STORAGE)
+    assert association.send_c_store(make_instance()).Status == 0x0000
+    association.release()
+    assert len(node.files()) == 1
+    assert f"{sop_class_uid} in the C-STORE command and {CT_IMAGE_STORAGE} was agreed on" in node.quarantined[0].reason
 
 
 @pytest.mark.parametrize("keyword", ["SeriesInstanceUID", "StudyInstanceUID"])

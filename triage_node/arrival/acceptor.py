@@ -22,6 +22,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from triage_node.arrival.connection_rate import ConnectionRate
+from triage_node.arrival.storing_association import StoringAssociation
 
 _log = structlog.get_logger()
 
@@ -121,6 +122,7 @@ class ConnectionHandler(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        association.__class__ = StoringAssociation  # the server knows no other way to make another class
         bounded = association.dul.socket
         assert bounded is not None
         # Exchanged in place: a second AssociationSocket would announce the connection to the state machine twice.

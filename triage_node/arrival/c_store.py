@@ -8,7 +8,8 @@ what came                                                   status  what became 
 ==========================================================  ======  =========================================
 an instance, durably stored                                 0x0000  ``on_stored``
 no room above the floor, or a dataset over the limit        0xA700  not kept; the peer sends again
-UIDs of the command that are not those of the dataset       0xA900  quarantine, ``on_quarantined``
+UIDs of the command that are not those of the dataset,      0xA900  quarantine, ``on_quarantined``
+or a class in it that nobody knows
 a dataset that cannot be read                               0xC000  quarantine, ``on_quarantined``
 anything that we did not foresee                            0x0110  not kept; the peer sends again
 ==========================================================  ======  =========================================
@@ -27,6 +28,7 @@ from pynetdicom.events import Event
 from triage_node.arrival.file_meta import file_meta
 from triage_node.arrival.message_limits import OversizedDataset
 from triage_node.arrival.spool import SpoolFull
+from triage_node.arrival.storing_association import is_storage_class
 from triage_node.core.dimse_status import (
     CANNOT_UNDERSTAND,
     DOES_NOT_MATCH_SOP_CLASS,
@@ -47,7 +49,7 @@ Kept = TypeVar("Kept", StoredInstance, QuarantinedObject)
 
 
 class CommandMismatch(Refused):
-    """The command speaks of another instance than the dataset (PS3.7 9.1.1.1)."""
+    """The command speaks of another instance than the dataset, or of a class that was not agreed on (PS3.7 9.1.1.1)."""
 
 
 class CStore:
@@ -99,6 +101,7 @@ class CStore:
         part10 = dataset
         try:
             part10 = _prefixed(request, str(event.context.transfer_syntax), peer) + dataset
+            _require_storage_class(request, str(event.context.abstract_syntax))
             header = self._read_header(part10)
             _require_match(request, header)
             path = self._spool.store(header, part10)
@@ -143,6 +146,13 @@ def _prefixed(request: C_STORE, transfer_syntax_uid: str, peer: AssociationPeer)
         transfer_syntax_uid,
         peer.calling_ae_title,
     )
+
+
+def _require_storage_class(request: C_STORE, agreed_uid: str) -> None:
+    """Take any Storage SOP class on any presentation context of one: senders mix them up, and nothing is lost by it."""
+    commanded = str(request.AffectedSOPClassUID)
+    if not is_storage_class(commanded):
+        raise CommandMismatch(f"SOP Class UID is {commanded} in the C-STORE command and {agreed_uid} was agreed on")
 
 
 def _require_match(request: C_STORE, header: InstanceHeader) -> None:
