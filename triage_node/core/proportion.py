@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -58,3 +60,17 @@ class Proportion:
             "hits": self.hits,
             "count": self.count,
         }
+
+
+def share_text(share: Mapping[str, Any]) -> str:
+    """Return a share, given as its plain JSON values, with its interval and count.
+
+    Examples
+    --------
+    >>> share_text(Proportion(1, 2).as_json())
+    '50 % (9 to 91 %, 1 of 2)'
+    """
+    if share["value"] is None:
+        return "-"
+    value, lower, upper = (f"{100 * share[name]:.0f}" for name in ("value", "lower_95", "upper_95"))
+    return f"{value} % ({lower} to {upper} %, {share['hits']} of {share['count']})"

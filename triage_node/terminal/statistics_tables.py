@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from triage_node.core.proportion import share_text
 from triage_node.core.reader_agreement import FEEDBACK_CAVEAT
 from triage_node.core.scanner_silence import SILENCE_RULE, ScannerSilence
 
@@ -104,20 +105,6 @@ def silence_text(each: ScannerSilence) -> str:
         f"{each.scanner} has sent nothing for {duration_text(each.silence_s)}; it used to send"
         f" {each.series_per_day:.1f} series a day, {duration_text(each.usual_gap_s)} apart at most"
     )
-
-
-def share_text(share: Mapping[str, Any]) -> str:
-    """Return a share with its interval and count.
-
-    Examples
-    --------
-    >>> share_text({"value": 0.5, "lower_95": 0.0945, "upper_95": 0.9055, "hits": 1, "count": 2})
-    '50 % (9 to 91 %, 1 of 2)'
-    """
-    if share["value"] is None:
-        return "-"
-    value, lower, upper = (f"{100 * share[name]:.0f}" for name in ("value", "lower_95", "upper_95"))
-    return f"{value} % ({lower} to {upper} %, {share['hits']} of {share['count']})"
 
 
 def duration_text(seconds: float | None) -> str:

@@ -20,6 +20,7 @@ from triage_node.web import (
     images,
     provider_sign_in,
     sign_in,
+    statistics_page,
     study_actions,
     study_page,
     users_page,
@@ -37,13 +38,21 @@ def make_app(parts: WebParts) -> FastAPI:
     app = FastAPI(title="triage_node", version=parts.version, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.parts = parts
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
-    for routes in (*(part.routes(parts) for part in _PAGES), *_account_routes(parts), *_api_routes(parts)):
+    for routes in _all_routes(parts):
         app.include_router(routes)
     error_pages.install(app)
     app.add_middleware(LimitedBody, answer=error_pages.answer)
     app.add_middleware(KnownHosts, known=parts.known_hosts, answer=error_pages.answer)
     app.add_middleware(ProtectedHeaders)  # the last one is the outermost: it sees every answer
     return app
+
+
+def _all_routes(parts: WebParts) -> Iterator[APIRouter]:
+    yield from (part.routes(parts) for part in _PAGES)
+    if parts.statistics is not None:
+        yield statistics_page.routes(parts, parts.statistics)
+    yield from _account_routes(parts)
+    yield from _api_routes(parts)
 
 
 def _api_routes(parts: WebParts) -> list[APIRouter]:
