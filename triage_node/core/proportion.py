@@ -62,15 +62,18 @@ class Proportion:
         }
 
 
-def share_text(share: Mapping[str, Any]) -> str:
-    """Return a share, given as its plain JSON values, with its interval and count.
+def share_text(share: Mapping[str, Any], *, counts: bool = True) -> str:
+    """Return a share, given as its plain JSON values, with its interval and, where they do not stand beside it, counts.
 
     Examples
     --------
     >>> share_text(Proportion(1, 2).as_json())
     '50 % (9 to 91 %, 1 of 2)'
+    >>> share_text(Proportion(1, 2).as_json(), counts=False)
+    '50 % (9 to 91 %)'
     """
     if share["value"] is None:
         return "-"
     value, lower, upper = (f"{100 * share[name]:.0f}" for name in ("value", "lower_95", "upper_95"))
-    return f"{value} % ({lower} to {upper} %, {share['hits']} of {share['count']})"
+    of_count = f", {share['hits']} of {share['count']}" if counts else ""
+    return f"{value} % ({lower} to {upper} %{of_count})"

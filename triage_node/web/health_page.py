@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +12,18 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from triage_node.core.drift import DriftTotals
+from triage_node.core.scanner_silence import ScannerSilence
 from triage_node.web.drift_metrics import DriftCollector
 from triage_node.web.health import Health
 from triage_node.web.pages import page
 from triage_node.web.parts import WebParts
+from triage_node.web.scanner_metrics import RecentSilences, SilenceCollector
 
 
 def routes(parts: WebParts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
+    silences = RecentSilences(parts.statistics, parts.clock) if parts.statistics else None
 
     @router.get("/health", response_class=HTMLResponse)
     def health(request: Request) -> Response:
@@ -38,13 +42,15 @@ def routes(parts: WebParts) -> APIRouter:
     @router.get("/metrics")
     def metrics() -> Response:
         totals = parts.drift_totals() if parts.drift_totals else None
-        return Response(_metrics(parts.health(), totals), media_type=CONTENT_TYPE_LATEST)
+        scanners = silences() if silences else ()
+        return Response(_metrics(parts.health(), totals, scanners), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
 
-def _metrics(health: Health, totals: DriftTotals | None) -> bytes:
+def _metrics(health: Health, totals: DriftTotals | None, scanners: Sequence[ScannerSilence]) -> bytes:
     registry = CollectorRegistry()
+    registry.register(SilenceCollector(scanners))
     if totals is not None:
         registry.register(DriftCollector(totals))
     studies = Gauge("triage_node_studies", "Studies by state.", ["state"], registry=registry)

@@ -20,6 +20,8 @@ MOST_DAYS_BY_DAY = 45
 DAYS_A_WEEK = 7
 SHOWN_ALARM_LIMITS = 2.0
 """Silence is drawn up to so many times the time after which it is an alarm."""
+ROOM_ABOVE = 1.6
+"""So many times the highest share flagged is drawn; intervals of few studies end at the upper edge."""
 _COUNTS = ("studies", "read", "flagged", "not_analysed", "failed")
 
 Figures = Mapping[str, Any]
@@ -106,7 +108,7 @@ def flagged_share_picture(spans: Sequence[Span]) -> Picture:
     """Draw which share of those read was flagged, with its interval."""
     shares = [each.flagged_share for each in spans]
     highest = max((each.value or 0.0 for each in shares), default=0.0)
-    scale = share_scale(min(1.0, 2.5 * highest) if highest else 1.0)
+    scale = share_scale(min(1.0, ROOM_ABOVE * highest) if highest else 1.0)
     places = Places([each.short_name for each in spans])
     columns, dots = [], []
     for index, (span, share) in enumerate(zip(spans, shares, strict=True)):
@@ -167,7 +169,7 @@ def rolling_picture(agreement: Figures, measure: str, name: str) -> Picture:
     shares = [each[measure] for each in rolling]
     values = [each["value"] for each in shares]
     ends = [None if each["value"] is None else (each["lower_95"], each["upper_95"]) for each in shares]
-    paths: list[Path] = [*places.band(scale, ends, "interval"), *places.line(scale, values, "line")]
+    paths: list[Path] = [*places.band(scale, ends, "band"), *places.line(scale, values, "line")]
     step = max(1, len(rolling) // 60)
     dots = [
         Dot(places.middle(index), scale.place(each["value"]), "line", f"{rolling[index]['day']}: {share_text(each)}")
@@ -181,7 +183,7 @@ def rolling_picture(agreement: Figures, measure: str, name: str) -> Picture:
         up=scale.ticks,
         paths=paths,
         dots=dots,
-        keys=(("line", name), ("interval", "95 % interval")),
+        keys=(("line", name), ("band", "95 % interval")),
     )
 
 

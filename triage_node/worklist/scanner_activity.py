@@ -16,7 +16,9 @@ def scanner_activity(session: Session, now: datetime) -> list[ScannerSilence]:
     """Return every scanner of the last ``WATCHED_DAYS`` days, the silent ones first, then by name."""
     since = now - timedelta(days=WATCHED_DAYS)
     scanner = (ObservationRow.calling_ae_title, ObservationRow.station_name)
-    before = func.lag(ObservationRow.observed_at).over(partition_by=scanner, order_by=ObservationRow.observed_at)
+    # SQLite would walk its whole index of scanners for the order of the plain columns; the days lie in a small part of it.
+    unordered = tuple(each + "" for each in scanner)
+    before = func.lag(ObservationRow.observed_at).over(partition_by=unordered, order_by=ObservationRow.observed_at)
     seen = (
         select(*scanner, ObservationRow.observed_at, before.label("before"))
         .where(ObservationRow.observed_on >= since.date(), ObservationRow.observed_at.between(since, now))
