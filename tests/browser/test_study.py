@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -156,6 +157,139 @@ def test_heatmap_fades_and_switches_off(opened: Page, study: ReadStudy) -> None:
     assert empty(opened), "a slice without a heatmap never keeps another's"
 
 
+# zoom, width and level -----------------------------------------------------------------------------------------------
+
+
+def enlargement(page: Page, window: str = "brain", canvas: str = "slice") -> float:
+    """How much larger a canvas is drawn than the screen it stands on."""
+    return float(
+        page.locator(f'.pane[data-window="{window}"] canvas.{canvas}').evaluate(
+            "canvas => canvas.getBoundingClientRect().width / canvas.parentElement.getBoundingClientRect().width"
+        )
+    )
+
+
+def covers_its_screen(page: Page, window: str = "brain") -> bool:
+    return bool(
+        page.locator(f'.pane[data-window="{window}"] canvas.slice').evaluate(
+            """canvas => {
+                const [image, screen] = [canvas, canvas.parentElement].map((each) => each.getBoundingClientRect());
+                return image.left <= screen.left + 1 && image.right >= screen.right - 1
+                    && image.top <= screen.top + 1 && image.bottom >= screen.bottom - 1; }"""
+        )
+    )
+
+
+def test_all_windows_are_enlarged_alike_by_wheel_buttons_and_keys(opened: Page, study: ReadStudy) -> None:
+    screen = opened.locator(f"{BRAIN} .screen")
+    screen.hover(position={"x": 40, "y": 60})
+    opened.keyboard.down("Control")
+    opened.mouse.wheel(0, -300)
+    opened.keyboard.up("Control")
+    opened.wait_for_function("document.getElementById('zoom-level').value !== '100 %'")
+    on_slice(opened, study, study.flagged[0])
+    scale = enlargement(opened)
+    assert scale > 1.5
+    for window in ("subdural", "bone"):
+        assert enlargement(opened, window) == pytest.approx(scale)
+    assert enlargement(opened, canvas="heat") == pytest.approx(scale), "the heatmap stays on its place"
+    opened.get_by_role("button", name="Zoom in").click()
+    assert enlargement(opened) > scale
+    for _ in range(20):
+        opened.get_by_role("button", name="Zoom out").click()
+    assert enlargement(opened) == pytest.approx(1.0)
+    screen.click()
+    opened.keyboard.press("+")
+    assert enlargement(opened) == pytest.approx(1.25, rel=0.01)
+    opened.keyboard.press("r")
+    assert enlargement(opened) == pytest.approx(1.0)
+    expect(opened.locator("#zoom-level")).to_have_text("100 %")
+
+
+def test_what_is_enlarged_is_moved_by_dragging_and_keys_and_never_leaves_the_screen(
+    opened: Page, study: ReadStudy
+) -> None:
+    screen = opened.locator(f"{BRAIN} .screen")
+    for _ in range(4):
+        opened.get_by_role("button", name="Zoom in").click()
+    left = "canvas => canvas.getBoundingClientRect().left"
+    before = float(opened.locator(f"{BRAIN} canvas.slice").evaluate(left))
+    box = screen.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    opened.mouse.move(x, y)
+    opened.mouse.down()
+    opened.mouse.move(x + 30, y, steps=3)
+    opened.mouse.up()
+    assert float(opened.locator(f"{BRAIN} canvas.slice").evaluate(left)) == pytest.approx(before + 30, abs=1)
+    on_slice(opened, study, study.flagged[0])
+    for _ in range(30):
+        opened.keyboard.press("Shift+ArrowRight")
+    assert covers_its_screen(opened)
+    on_slice(opened, study, study.flagged[0])
+    opened.keyboard.press("ArrowUp")
+    on_slice(opened, study, study.flagged[0] + 1)
+
+
+def test_width_and_level_are_typed_dragged_and_reset(opened: Page, study: ReadStudy) -> None:
+    before, of_bone = drawn(opened), drawn(opened, window="bone")
+    width = opened.get_by_role("spinbutton", name="Width of the brain window, HU")
+    with opened.expect_response("**/slices/*width_hu=30*"):
+        width.fill("30")
+        width.press("Enter")
+    opened.wait_for_function("() => !document.querySelector('.pane.waiting')")
+    expect(width).to_have_value("30")
+    level = opened.get_by_role("spinbutton", name="Level of the brain window, HU")
+    level.press("ArrowUp")
+    expect(level).to_have_value("45")
+    on_slice(opened, study, study.flagged[0])
+    box = opened.locator(f"{BRAIN} .screen").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    with opened.expect_response("**/slices/*width_hu=50&center_hu=35*"):
+        opened.mouse.move(x, y)
+        opened.mouse.down(button="right")
+        opened.mouse.move(x + 20, y + 10, steps=4)
+        opened.mouse.up(button="right")
+    expect(width).to_have_value("50")
+    on_slice(opened, study, study.flagged[0])
+    width.fill("")
+    width.press("Enter")
+    expect(width).to_have_value("80")
+    opened.get_by_role("button", name="Reset zoom and windows").click()
+    expect(level).to_have_value("40")
+    opened.wait_for_function("() => !document.querySelector('.pane.waiting')")
+    opened.keyboard.press("ArrowUp")
+    on_slice(opened, study, study.flagged[0] + 1)
+    opened.keyboard.press("ArrowDown")
+    on_slice(opened, study, study.flagged[0])
+    assert (drawn(opened), drawn(opened, window="bone")) == (before, of_bone)
+
+
+def test_two_fingers_enlarge_on_a_phone(page: Page, sign_in: SignIn, study: ReadStudy) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    sign_in()
+    page.goto(study.path)
+    on_slice(page, study, study.flagged[0])
+    page.locator(f"{BRAIN} .screen").evaluate(
+        """screen => {
+            const box = screen.getBoundingClientRect();
+            screen.setPointerCapture = () => {};
+            const touch = (type, id, x, y) => screen.dispatchEvent(new PointerEvent(type, {
+                pointerId: id, pointerType: "touch", button: type === "pointermove" ? -1 : 0, bubbles: true,
+                clientX: box.left + x, clientY: box.top + y }));
+            touch("pointerdown", 11, 150, 200);
+            touch("pointerdown", 12, 250, 200);
+            touch("pointermove", 11, 100, 200);
+            touch("pointermove", 12, 300, 200);
+            touch("pointerup", 11, 100, 200);
+            touch("pointerup", 12, 300, 200); }"""
+    )
+    assert enlargement(page) == pytest.approx(2.0, rel=0.02)
+    assert covers_its_screen(page)
+    on_slice(page, study, study.flagged[0])
+
+
 # reading -------------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +370,41 @@ def test_study_that_vanishes_while_open_is_told_and_stays_to_be_looked_at(
     opened.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(opened.get_by_text("This study is no longer on this node.")).to_be_visible()
     assert not empty(opened, "slice")
+
+
+def test_page_that_loses_the_node_says_that_it_may_be_out_of_date_and_picks_up_again(
+    opened: Page,
+    study: ReadStudy,
+    server: Any,
+    sqlite_engine: Engine,
+    expected_console: list[str],
+    screenshot: Screenshot,
+) -> None:
+    expected_console.append("Failed to load resource|ERR_|net::")
+    before = drawn(opened)
+    server.stop()
+    expect(opened.get_by_text("Connection lost, trying again.")).to_be_visible()
+    assert drawn(opened) == before
+    screenshot(opened, "study-cut-off")
+    SqlReaderTasks(sqlite_engine).take(study.uid, "dr.wilson", datetime.now(UTC))
+    expect(opened.get_by_text("Nobody is reading this study")).to_be_visible()
+    server.start()
+    expect(opened.get_by_text("dr.wilson is reading this study")).to_be_visible()
+    expect(opened.locator("#cut-off")).to_be_hidden()
+
+
+def test_study_that_vanished_takes_its_images_and_actions_along_in_words(
+    opened: Page, sqlite_engine: Engine, expected_console: list[str], screenshot: Screenshot
+) -> None:
+    expected_console.append("404")
+    with Session(sqlite_engine) as session, session.begin():
+        session.execute(delete(StudyRow))
+    opened.get_by_role("slider", name="Slice", exact=True).fill("1")
+    expect(opened.locator(f"{BRAIN} .trouble")).not_to_be_empty()
+    opened.get_by_role("button", name="Take", exact=True).click()
+    expect(opened.get_by_role("heading", name="Not found")).to_be_visible()
+    expect(opened.get_by_text("There is no such study")).to_be_visible()
+    screenshot(opened, "study-vanished")
 
 
 # how it looks --------------------------------------------------------------------------------------------------------

@@ -87,6 +87,21 @@ def test_windows_are_those_that_radiologists_set() -> None:
     }
 
 
+def test_reader_sets_width_and_level(radiologist: TestClient, study: ReadStudy) -> None:
+    of_brain = radiologist.get(_slice(study, 7))
+    own = radiologist.get(f"{_slice(study, 7)}&center_hu=60&width_hu=30")
+    expected = (study.volume.volume_hu[7].astype(float) - 45.0) / 30.0 * 255.0
+    assert np.abs(_pixels(own.content, "L") - expected.clip(0, 255)).max() <= 1.0
+    assert own.headers["etag"] != of_brain.headers["etag"]
+    level_kept = radiologist.get(f"{_slice(study, 7)}&width_hu=80")
+    assert level_kept.content == of_brain.content, "what is left out is the named window's"
+
+
+@pytest.mark.parametrize("asked", ["width_hu=0", "width_hu=-5", "width_hu=1e9", "center_hu=x", "center_hu=99999"])
+def test_window_that_makes_no_sense_is_refused(radiologist: TestClient, study: ReadStudy, asked: str) -> None:
+    assert radiologist.get(f"{_slice(study, 7)}&{asked}").status_code == 422
+
+
 def _prone(dataset: Dataset) -> None:
     dataset.ImageOrientationPatient = ["-1", "0", "0", "0", "-1", "0"]
 

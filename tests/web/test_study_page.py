@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,21 @@ from pydicom import dcmread
 from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
+from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
+from triage_node.core.escalation import EscalationStep
+from triage_node.core.ports import SendOutcome
 from triage_node.core.reader_task import TaskState
 from triage_node.core.reason import Reason
 from triage_node.web.app import make_app
 from triage_node.worklist.audit import SqlAuditTrail
+from triage_node.worklist.escalations import SqlEscalations
 from triage_node.worklist.reader_tasks import SqlReaderTasks
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.tables import StudyRow
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+PAGER = Destination("pager", DestinationKind.WEBHOOK, "https://pager/")
 HOSTILE = "<script>alert(1)</script>"
 Sign = Callable[[str], TestClient]
 
@@ -370,6 +375,33 @@ def test_study_that_vanishes_while_it_is_open_is_not_found(
         assert "Traceback" not in answer.text
 
 
+# escalation ----------------------------------------------------------------------------------------------------------
+
+
+def test_page_tells_who_was_called_because_nobody_acknowledged(
+    radiologist: TestClient, flagged: ReadStudy, tasks: SqlReaderTasks, sqlite_engine: Engine
+) -> None:
+    assert "Escalation" not in _words(radiologist.get(flagged.path))
+    escalations = SqlEscalations(sqlite_engine)
+    chain = tuple(EscalationStep(60.0 * number, PAGER) for number in (1, 2, 3))
+    escalations.plan(chain, NOW + timedelta(minutes=10), flagged_since=NOW)
+    for outcome in (
+        SendOutcome("", Action.DONE, 204, "HTTP 204 No Content"),
+        SendOutcome("", Action.GIVE_UP, None, "<no> connection"),
+    ):
+        call = escalations.claim(NOW + timedelta(minutes=10), lease_s=60)
+        assert call is not None
+        escalations.save(call.escalation_id, outcome, NOW + timedelta(minutes=11), again_at=None)
+    said = _words(radiologist.get(flagged.path))
+    assert "Step 1 called, 2026-03-02 08:11 UTC" in said
+    assert "Step 2 could not be reached , 2026-03-02 08:11 UTC ( <no> connection)" in said.replace("(<no>", "( <no>")
+    assert "Step 3 being called since 2026-03-02 08:03 UTC" in said
+    assert "Escalated, step 1" in said
+    tasks.acknowledge(flagged.uid, "radiologist", NOW + timedelta(minutes=12))
+    assert escalations.claim(NOW + timedelta(minutes=13), lease_s=60) is None
+    assert "Step 3 not called, somebody acknowledged" in _words(radiologist.get(f"{flagged.path}/reading"))
+
+
 # deliveries ----------------------------------------------------------------------------------------------------------
 
 
@@ -383,8 +415,8 @@ def test_deliveries_that_were_given_up_can_be_sent_again_by_an_operator(
     administrator = signed_in("administrator")
     page = administrator.get(f"/studies/{uid}")
     said = _words(page)
-    assert "PACS@127.0.0.1:11113 1 SR, 1 SC" in said
-    assert "Given up 1" in said
+    assert "PACS 127.0.0.1:11113 1 SR, 1 SC" in said
+    assert "Given up 1 attempt" in said
     ids = re.findall(r'name="delivery_id" value="(\d+)"', page.text)
     answer = _post(administrator, f"/studies/{uid}/deliveries/retry", "administrator", delivery_id=ids)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/studies/{uid}#deliveries")

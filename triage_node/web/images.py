@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from triage_node.core.access import Permission, Visitor
@@ -27,6 +27,13 @@ WINDOWS: Mapping[str, Window] = {"brain": BRAIN_WINDOW, "subdural": BLOOD_WINDOW
 """The network's three windows by the names that radiologists give them."""
 
 WindowName = Literal["brain", "subdural", "bone"]
+
+WIDEST_WINDOW_HU = 4096
+"""As far as twelve stored bits reach."""
+
+CenterHu = Annotated[int | None, Query(ge=-1024, le=3072)]
+WidthHu = Annotated[int | None, Query(ge=1, le=WIDEST_WINDOW_HU)]
+"""A reader's own window; what is left out is the named one's."""
 
 _RENDERING = "1"
 """Part of every ETag: to be raised where the same pixels come to be drawn otherwise."""
@@ -50,15 +57,19 @@ def routes(parts: WebParts) -> APIRouter:
         series_instance_uid: Uid,
         index: int,
         window: WindowName = "brain",
+        center_hu: CenterHu = None,
+        width_hu: WidthHu = None,
         revision: int | None = None,
     ) -> Response:
+        through = _window(WINDOWS[window], center_hu, width_hu)
+
         def found() -> SeriesVersion:
             return parts.images.version(study_instance_uid, series_instance_uid, revision)
 
         def drawn(version: SeriesVersion) -> bytes:
-            return slice_png(parts.images.slice_hu(version, index), WINDOWS[window])
+            return slice_png(parts.images.slice_hu(version, index), through)
 
-        return picture(request, found, drawn, f"slice/{index}/{window}")
+        return picture(request, found, drawn, f"slice/{index}/{through.center_hu:g}/{through.width_hu:g}")
 
     @router.get(f"{of_series}/revisions/{{revision}}/heatmaps/{{index}}.png")
     def heatmap_picture(
@@ -80,6 +91,13 @@ def routes(parts: WebParts) -> APIRouter:
         return picture(request, found, drawn, f"heatmap/{index}")
 
     return router
+
+
+def _window(named: Window, center_hu: int | None, width_hu: int | None) -> Window:
+    return Window(
+        named.center_hu if center_hu is None else float(center_hu),
+        named.width_hu if width_hu is None else float(width_hu),
+    )
 
 
 def picture(

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from triage_node.core.ports import ReaderTask
+from triage_node.core.reader_task import EscalationState
 from triage_node.web.shown_reading import Record, ShownReading
 
 
@@ -48,6 +49,9 @@ def _moments(study: Record, reading: ShownReading | None, task: ReaderTask | Non
             ("Read", task.completed_by, task.completed_at),
         ):
             yield f"{name} by {who}", at.isoformat() if at else None
+        for each in task.escalations:
+            if each.state is EscalationState.DONE and each.ended_at is not None:
+                yield f"Escalated, step {each.step}", each.ended_at.isoformat()
 
 
 def _moments_of_series(study: Record, reading: ShownReading) -> Iterator[tuple[str, str | None]]:

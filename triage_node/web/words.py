@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from triage_node.core.finding import SUBTYPE_NAMES
-from triage_node.core.reader_task import TaskState
+from triage_node.core.reader_task import EscalationState, TaskState
 from triage_node.core.reason import REASON_TEXTS, Reason
 from triage_node.core.study_state import DeliveryState, Priority, State
 
@@ -52,11 +52,22 @@ TASK_WORDS: Mapping[TaskState, str] = {
     TaskState.IN_PROGRESS: "Being read",
     TaskState.COMPLETED: "Read",
 }
+ESCALATION_WORDS: Mapping[EscalationState, str] = {
+    EscalationState.DUE: "being called",
+    EscalationState.DONE: "called",
+    EscalationState.STOPPED: "not called, somebody acknowledged",
+    EscalationState.GIVEN_UP: "could not be reached",
+}
 
 
 def state_words(state: str) -> str:
     """Return what a state is called."""
     return STATE_WORDS[State(state)]
+
+
+def escalation_words(state: EscalationState) -> str:
+    """Return where one step of the chain stands."""
+    return ESCALATION_WORDS[state]
 
 
 def priority_words(priority: str) -> str:
@@ -170,3 +181,23 @@ def _delivery(destination: str, counts: Mapping[str, Any]) -> DeliveryWords:
     if due:
         return DeliveryWords(destination, name, f"sending, {sent} of {total}", "warning")
     return DeliveryWords(destination, name, "sent" if sent else "superseded", "good" if sent else "")
+
+
+def audit_detail_words(detail: Mapping[str, Any]) -> str:
+    """Return what a line of the audit trail says beside who did what; what is empty stays away.
+
+    Examples
+    --------
+    >>> audit_detail_words({"images": True, "series": None, "asked": {"actor": "house"}})
+    'images: yes, asked: actor house'
+    """
+    said = ((key, _detail_value(value)) for key, value in detail.items())
+    return ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in said if value)
+
+
+def _detail_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " and ".join(f"{key} {each}" for key, each in value.items())
+    return "" if value is None else str(value)

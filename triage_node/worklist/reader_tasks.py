@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from triage_node.core.finding import SUBTYPES
-from triage_node.core.ports.reader_tasks import Feedback, ReaderTask
+from triage_node.core.ports.reader_tasks import EscalationNote, Feedback, ReaderTask
 from triage_node.core.reader_task import (
     FindingChanged,
     TaskEvent,
@@ -29,7 +29,7 @@ from triage_node.core.reader_task import (
     task_after,
 )
 from triage_node.worklist.engine import Database
-from triage_node.worklist.reader_tables import FeedbackRow, ReaderTaskRow
+from triage_node.worklist.reader_tables import EscalationRow, FeedbackRow, ReaderTaskRow
 from triage_node.worklist.row_locks import locked_studies
 from triage_node.worklist.standing import shown_analysis
 from triage_node.worklist.tables import StudyRow
@@ -216,6 +216,11 @@ def _reader_task(session: Session, study: StudyRow) -> ReaderTask:
     task = session.get(ReaderTaskRow, study.id) or ReaderTaskRow()
     shown = shown_analysis(session, study)
     given = session.scalars(select(FeedbackRow).where(FeedbackRow.study_id == study.id).order_by(FeedbackRow.id))
+    called = session.scalars(
+        select(EscalationRow)
+        .where(EscalationRow.study_id == study.id)
+        .order_by(EscalationRow.flagged_at, EscalationRow.step)
+    )
     return ReaderTask(
         study_instance_uid=study.study_instance_uid,
         state=study.task_state,
@@ -227,8 +232,13 @@ def _reader_task(session: Session, study: StudyRow) -> ReaderTask:
         completed_at=task.completed_at,
         shown_revision=None if shown is None else shown.revision,
         feedback=tuple(_feedback(row) for row in given),
+        escalations=tuple(_escalation(row) for row in called),
     )
 
 
 def _feedback(row: FeedbackRow) -> Feedback:
     return Feedback(row.revision, row.finding, row.present, row.verdict, row.comment, row.reader, row.given_at)
+
+
+def _escalation(row: EscalationRow) -> EscalationNote:
+    return EscalationNote(row.step, row.state, row.due_at, row.ended_at, row.attempts, row.detail)

@@ -32,7 +32,7 @@ from triage_node.core.ports.images import (
     SliceSource,
     SliceStack,
 )
-from triage_node.core.ports.reader_tasks import Feedback, ReaderTask, ReaderTasks
+from triage_node.core.ports.reader_tasks import EscalationNote, Feedback, ReaderTask, ReaderTasks
 from triage_node.core.ports.reading import Classifier, HeatmapChoice, Reading, SeriesVolume, VolumeReader
 from triage_node.core.ports.repository import StudyRepository
 from triage_node.core.ports.statistics import LONGEST_WINDOW, Statistics, Window
@@ -59,6 +59,7 @@ __all__ = [
     "CommitmentRequester",
     "DeliveryBatch",
     "EarlierReport",
+    "EscalationNote",
     "Escalations",
     "EvidenceObject",
     "EvidenceOrder",

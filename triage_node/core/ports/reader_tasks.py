@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from triage_node.core.reader_task import TaskState, Verdict
+from triage_node.core.reader_task import EscalationState, TaskState, Verdict
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,28 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class EscalationNote:
+    """One step of the chain that became due because nobody had acknowledged the study.
+
+    Attributes
+    ----------
+    step
+        Counts from 1.
+    ended_at
+        When it was called, stopped or given up; None while it is due.
+    detail
+        What the last attempt was answered.
+    """
+
+    step: int
+    state: EscalationState
+    due_at: datetime
+    ended_at: datetime | None
+    attempts: int
+    detail: str
+
+
+@dataclass(frozen=True)
 class ReaderTask:
     """The reading of one study by a person.
 
@@ -48,6 +70,8 @@ class ReaderTask:
         Of the reading that the study shows; None where it was not analysed. Feedback names it.
     feedback
         Of all readers, the oldest first.
+    escalations
+        Who was called, the earliest first.
     """
 
     study_instance_uid: str
@@ -60,6 +84,7 @@ class ReaderTask:
     completed_at: datetime | None
     shown_revision: int | None
     feedback: tuple[Feedback, ...]
+    escalations: tuple[EscalationNote, ...] = ()
 
 
 class ReaderTasks(Protocol):

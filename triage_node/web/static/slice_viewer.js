@@ -1,68 +1,18 @@
-// The slices of a series in three windows, with the heatmap over them: scrolled by wheel, keys, touch and the curve below.
+// The slices of a series in three windows, with the heatmap over them: scrolled by wheel, keys, touch and the curve below,
+// enlarged alike in all windows.
 
+import { Dragging, listenToWheel } from "./slice_gestures.js";
 import { NotShown, SliceLoader } from "./slice_loader.js";
+import { Pane } from "./slice_pane.js";
+import { SliceZoom } from "./slice_zoom.js";
 
 const MOST_PICTURES = 240;
 const AHEAD = 8;
 const BEHIND = 3;
 const PAGE = 5;
-const WHEEL_STEP = 40; // pixels of a trackpad; a wheel's notch has more and is one slice
-const DRAG_STEP = 12; // pixels
+const ZOOM_STEP = 1.25;
+const PAN_STEP = 0.1; // of the screen
 const NARROW = "(max-width: 48rem)";
-
-// One window on the screen.
-class Pane {
-  constructor(figure) {
-    this.figure = figure;
-    this.name = figure.dataset.window;
-    this.screen = figure.querySelector(".screen");
-    this.slice = figure.querySelector("canvas.slice");
-    this.heat = figure.querySelector("canvas.heat");
-    this.heatButton = figure.querySelector(".pane-heat");
-    this.slice.hidden = this.heat.hidden = false;
-    if (this.heatButton) this.heatButton.hidden = false;
-  }
-
-  get isShown() {
-    return this.figure.offsetParent !== null;
-  }
-
-  get heatIsOn() {
-    return this.figure.dataset.heat === "on";
-  }
-
-  switchHeat() {
-    const on = !this.heatIsOn;
-    this.figure.dataset.heat = on ? "on" : "off";
-    this.heatButton.setAttribute("aria-pressed", String(on));
-  }
-
-  say(selector, words) {
-    this.figure.querySelector(selector).textContent = words;
-  }
-
-  // The picture, what is written on it and its heatmap change together: none of them is ever another slice's.
-  draw(picture, heatmap, words, trouble) {
-    put(this.slice, picture);
-    put(this.heat, heatmap);
-    this.figure.classList.remove("waiting");
-    this.say(".place", words.place);
-    this.say(".chance", words.chance);
-    this.say(".trouble", trouble);
-    this.slice.setAttribute("aria-label", `${this.name} window, ${words.place}, ${words.chance}`);
-  }
-}
-
-function put(canvas, picture) {
-  const context = canvas.getContext("2d");
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  if (!picture) return;
-  if (canvas.width !== picture.width || canvas.height !== picture.height) {
-    canvas.width = picture.width;
-    canvas.height = picture.height;
-  }
-  context.drawImage(picture, 0, 0);
-}
 
 // As web/words.py::probability_words says it.
 function percent(probability) {
@@ -84,8 +34,9 @@ export class SliceViewer {
     this.cursor = root.querySelector(".cursor");
     this.bars = [...root.querySelectorAll("a.bar")];
     root.style.setProperty("--aspect", root.dataset.aspect);
-    root.querySelector(".viewer-tools").hidden = false;
+    for (const tools of root.querySelectorAll(".viewer-tools, .jumps")) tools.hidden = false;
     this.slider.hidden = false;
+    this.zoom = new SliceZoom((scale, x, y) => this.enlarge(scale, x, y));
     this.listen();
     this.showWindow(matchMedia(NARROW).matches ? "brain" : "all");
     this.setFade();
@@ -122,6 +73,18 @@ export class SliceViewer {
     if (index === this.index) pane.draw(picture, heatmap, this.wordsOf(index), trouble);
   }
 
+  // While a window is being dragged each picture is awaited before the next is asked for: only the last one counts.
+  async redraw(pane) {
+    pane.isStale = true;
+    if (pane.isDrawing) return;
+    pane.isDrawing = true;
+    while (pane.isStale) {
+      pane.isStale = false;
+      await this.draw(pane);
+    }
+    pane.isDrawing = false;
+  }
+
   // A heatmap that cannot be had must not take the slice with it.
   async heatmapOf(pane, index) {
     if (!this.heatSwitch?.checked || !pane.heatIsOn || !this.slices[index].heatmap) return null;
@@ -129,7 +92,7 @@ export class SliceViewer {
   }
 
   slicePath(pane, index) {
-    return `${this.root.dataset.slicePath}${index}.png?window=${pane.name}&revision=${this.root.dataset.revision}`;
+    return `${this.root.dataset.slicePath}${index}.png?${pane.query}&revision=${this.root.dataset.revision}`;
   }
 
   heatmapPath(index) {
@@ -189,6 +152,20 @@ export class SliceViewer {
     this.show(this.index);
   }
 
+  setWindow(pane, width, center) {
+    if (pane.setWindow(width, center)) this.redraw(pane);
+  }
+
+  enlarge(scale, x, y) {
+    for (const pane of this.panes) pane.enlarge(scale, x, y);
+    this.root.querySelector("#zoom-level").value = `${Math.round(scale * 100)} %`;
+  }
+
+  resetView() {
+    this.zoom.reset();
+    for (const pane of this.panes) if (pane.resetWindow()) this.redraw(pane);
+  }
+
   setFade() {
     if (!this.fade) return;
     for (const pane of this.panes) pane.heat.style.opacity = String(Number(this.fade.value) / 100);
@@ -225,8 +202,8 @@ export class SliceViewer {
   listen() {
     this.listenToTools();
     this.listenToCurve();
-    this.listenToWheel();
-    for (const pane of this.panes) this.listenToDragging(pane);
+    listenToWheel(this, this.root.querySelectorAll(".panes, .curve-frame"));
+    for (const pane of this.panes) new Dragging(this, pane);
     document.addEventListener("keydown", (event) => this.onKey(event));
   }
 
@@ -237,6 +214,9 @@ export class SliceViewer {
     on("#jump-next", "click", () => this.jumpToFlagged(1));
     on("#heat-on", "change", () => this.show(this.index));
     on("#heat-fade", "input", () => this.setFade());
+    on("#zoom-in", "click", () => this.zoom.by(ZOOM_STEP));
+    on("#zoom-out", "click", () => this.zoom.by(1 / ZOOM_STEP));
+    on("#view-reset", "click", () => this.resetView());
     on("#slice-slider", "input", () => this.show(Number(this.slider.value) - 1));
     for (const button of this.root.querySelectorAll(".show-window")) {
       button.addEventListener("click", () => this.showWindow(button.dataset.show));
@@ -246,6 +226,11 @@ export class SliceViewer {
         pane.switchHeat();
         this.draw(pane);
       });
+      for (const field of [pane.widthField, pane.centerField]) {
+        field.addEventListener("change", () =>
+          this.setWindow(pane, pane.widthField.valueAsNumber, pane.centerField.valueAsNumber),
+        );
+      }
     }
   }
 
@@ -263,39 +248,6 @@ export class SliceViewer {
     }
   }
 
-  listenToWheel() {
-    let turned = 0;
-    const turn = (event) => {
-      if (event.ctrlKey) return; // the browser's zoom
-      event.preventDefault();
-      turned += event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : event.deltaY * WHEEL_STEP;
-      if (Math.abs(turned) < WHEEL_STEP) return;
-      this.show(this.index - Math.sign(turned));
-      turned = 0;
-    };
-    for (const each of this.root.querySelectorAll(".panes, .curve-frame")) {
-      each.addEventListener("wheel", turn, { passive: false });
-    }
-  }
-
-  listenToDragging(pane) {
-    let from = null;
-    pane.screen.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      from = event.clientY;
-      pane.screen.setPointerCapture(event.pointerId);
-      this.root.focus({ preventScroll: true });
-    });
-    pane.screen.addEventListener("pointermove", (event) => {
-      if (from === null) return;
-      const steps = Math.trunc((event.clientY - from) / DRAG_STEP);
-      if (steps === 0) return;
-      from += steps * DRAG_STEP;
-      this.show(this.index - steps);
-    });
-    for (const end of ["pointerup", "pointercancel"]) pane.screen.addEventListener(end, () => (from = null));
-  }
-
   onKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const focused = document.activeElement;
@@ -303,11 +255,22 @@ export class SliceViewer {
     const nowhere = !focused || focused === document.body || focused.id === "main";
     if (!inViewer && !nowhere) return;
     if (focused?.matches("input, textarea, select, summary") && focused !== this.slider && !inViewer) return;
+    if (focused?.matches('input[type="number"]')) return;
     if (focused?.matches('input[type="range"]') && focused !== this.slider && event.key.startsWith("Arrow")) return;
-    const act = this.movement(event.key) ?? (inViewer ? this.command(event.key) : null);
+    const act = event.shiftKey && event.key.startsWith("Arrow") ? this.panning(event.key) : this.action(event.key, inViewer);
     if (!act) return;
     event.preventDefault();
     act();
+  }
+
+  action(key, inViewer) {
+    return this.movement(key) ?? (inViewer ? this.command(key) : null);
+  }
+
+  // The picture moves against the arrow: what lies that way comes into sight.
+  panning(key) {
+    const [x, y] = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+    return () => this.zoom.move(x * PAN_STEP, y * PAN_STEP);
   }
 
   movement(key) {
@@ -324,8 +287,12 @@ export class SliceViewer {
         n: () => this.jumpToFlagged(1),
         p: () => this.jumpToFlagged(-1),
         h: () => this.switchHeat(),
-        "+": () => this.changeFade(10),
-        "-": () => this.changeFade(-10),
+        f: () => this.changeFade(-10),
+        g: () => this.changeFade(10),
+        "+": () => this.zoom.by(ZOOM_STEP),
+        "=": () => this.zoom.by(ZOOM_STEP), // where the plus sign needs Shift
+        "-": () => this.zoom.by(1 / ZOOM_STEP),
+        r: () => this.resetView(),
         0: () => this.showWindow("all"),
         1: () => this.showWindow("brain"),
         2: () => this.showWindow("subdural"),

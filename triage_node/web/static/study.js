@@ -4,9 +4,11 @@
 import { SliceViewer } from "./slice_viewer.js";
 import { showTimes } from "./triage.js";
 
+const FOLLOW_AGAIN_MS = 2000; // a stream that was refused, not cut off
 const ASK_AGAIN_MS = 30_000; // beside the stream, for whoever has none
 const STREAM = "/worklist/events?days=all&q="; // narrowed to the study; what else changes comes as bare UIDs
 const GONE = "This study is no longer on this node. What you see is how it was.";
+const CUT_OFF = "Connection lost, trying again. Who reads this study, and whether there is a newer reading, may be out of date.";
 const SIGNED_OUT = "Your session has ended. Load the page again and sign in.";
 
 class StandingPanel {
@@ -15,6 +17,7 @@ class StandingPanel {
     this.path = panel.dataset.path;
     this.shown = this.shownReading(panel);
     this.asking = null;
+    this.askAgain = false;
     this.ended = false;
   }
 
@@ -22,22 +25,24 @@ class StandingPanel {
     return root.querySelector(".reading-state")?.dataset.shown ?? "";
   }
 
-  // Several changes at once are asked for once.
+  // Several changes at once are asked for once; what changed after the question is asked for again.
   refresh() {
     if (this.ended || document.hidden) return;
-    this.asking ??= this.ask().finally(() => (this.asking = null));
+    this.askAgain = this.asking !== null;
+    this.asking ??= this.ask().finally(() => {
+      this.asking = null;
+      if (this.askAgain) this.refresh();
+    });
   }
 
   async ask() {
-    let answer;
-    try {
-      answer = await fetch(this.path, { headers: { Accept: "text/html" }, redirect: "manual" });
-    } catch {
-      return; // the node does not answer: the next time perhaps
-    }
-    if (answer.type === "opaqueredirect" || answer.status === 401) this.end(SIGNED_OUT);
-    else if (answer.status === 404) this.end(GONE);
-    else if (answer.ok) this.update(await answer.text());
+    const asked = { headers: { Accept: "text/html" }, redirect: "manual" };
+    const answer = await fetch(this.path, asked).catch(() => null);
+    const isSignedOut = answer?.type === "opaqueredirect" || answer?.status === 401;
+    showCutOff(!isSignedOut && (answer === null || answer.status >= 500));
+    if (isSignedOut) this.end(SIGNED_OUT);
+    else if (answer?.status === 404) this.end(GONE);
+    else if (answer?.ok) this.update(await answer.text());
   }
 
   update(html) {
@@ -52,28 +57,45 @@ class StandingPanel {
 
   end(words) {
     this.ended = true;
+    showCutOff(false);
     tell(words);
   }
 }
 
 // The worklist's stream of changes, while somebody looks: a browser has six connections for a node, and the images need them.
-function watch(study, changed) {
+function watch(study, standing) {
+  const changed = () => standing.refresh();
   let source = null;
+  let timer = null;
   const follow = () => {
+    clearTimeout(timer);
     source?.close();
     source = null;
-    if (document.hidden) return;
-    changed();
+    if (document.hidden || standing.ended) return;
     source = new EventSource(STREAM + encodeURIComponent(study));
+    source.addEventListener("open", changed); // what was missed
     source.addEventListener("rows", (event) => {
       const told = JSON.parse(event.data);
       if (told.gone.includes(study) || told.rows.some((row) => row.uid === study)) changed();
     });
     for (const name of ["reload", "ended"]) source.addEventListener(name, changed);
+    source.addEventListener("error", () => {
+      changed();
+      if (source?.readyState === EventSource.CLOSED) timer = setTimeout(follow, FOLLOW_AGAIN_MS);
+    });
   };
-  document.addEventListener("visibilitychange", follow);
+  document.addEventListener("visibilitychange", () => {
+    changed();
+    follow();
+  });
   addEventListener("pagehide", () => source?.close());
   follow();
+}
+
+function showCutOff(isCutOff) {
+  const line = document.getElementById("cut-off");
+  line.hidden = !isCutOff;
+  line.textContent = isCutOff ? CUT_OFF : "";
 }
 
 function tell(words, link) {
@@ -98,7 +120,7 @@ function start() {
   if (!panel) return;
   const standing = new StandingPanel(panel);
   setInterval(() => standing.refresh(), ASK_AGAIN_MS);
-  watch(panel.dataset.study, () => standing.refresh());
+  watch(panel.dataset.study, standing);
 }
 
 start();
