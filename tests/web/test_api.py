@@ -60,13 +60,27 @@ def test_filters_narrow_and_one_that_is_misspelt_is_refused(client: TestClient, 
     flagged = studies.arrive(patient_name="Flagged^One")
     studies.classify(flagged)
     studies.classify(studies.arrive(), probability=0.1)
+    studies.arrive()
     for query in ("flagged=true", "text=flagg", "priority=STAT"):
         found = client.get(f"{API}/studies?{query}").json()["studies"]
         assert [each["study_instance_uid"] for each in found] == [flagged]
+    (unflagged,) = client.get(f"{API}/studies?flagged=false").json()["studies"]
+    assert unflagged["flagged"] is False
     refused = client.get(f"{API}/studies?flaged=true")
     assert refused.status_code == 422
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json()["errors"][0]["loc"] == ["query", "flaged"]
+
+
+def test_time_zone_whose_plus_came_as_a_space_is_understood(client: TestClient, studies: Studies) -> None:
+    studies.arrive()
+    for offset in ("%2B00:00", "+00:00", "Z", "+0100", "-01:00"):
+        for field, expected in (("received_from", 1), ("received_before", 0)):
+            answer = client.get(f"{API}/studies?{field}=2026-01-01T00:00:00{offset}")
+            assert answer.status_code == 200, answer.text
+            assert len(answer.json()["studies"]) == expected
+    for refused in ("now", "1790000000", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00 OR 1=1"):
+        assert client.get(f"{API}/studies?received_from={refused}").status_code == 422
 
 
 @pytest.mark.parametrize("text", ["'; DROP TABLE studies; --", "%", "\x00", "<script>", "\U0001f600" * 9])
@@ -103,6 +117,32 @@ def test_reading_steps_follow_the_table_and_say_who_was_faster(app: object, stud
     assert (given.status_code, given.json()["feedback"][0]["verdict"]) == (201, "DISAGREE")
     assert reader.post(f"{API}/studies/{uid}/complete").json()["state"] == "COMPLETED"
     assert reader.post(f"{API}/studies/1.2.3/take").status_code == 404
+
+
+def test_a_change_can_be_bound_to_what_the_program_has_seen(app: object, studies: Studies) -> None:
+    uid = studies.arrive()
+    studies.classify(uid)
+    of_study = f"{API}/studies/{uid}"
+    reader, other = _client(app, "radiologist"), _client(app, "administrator")
+    seen = reader.get(f"{of_study}/reading").headers["etag"]
+    assert other.post(f"{of_study}/acknowledge", headers={"If-Match": seen}).status_code == 200
+    for past in (seen, "W/" + reader.get(f"{of_study}/reading").headers["etag"], '"', ""):
+        refused = reader.post(f"{of_study}/take", headers={"If-Match": past})
+        assert (refused.status_code, refused.json()["title"]) == (412, "Precondition Failed"), past
+    assert reader.get(f"{of_study}/reading").json()["performer"] is None
+    seen = reader.get(f"{of_study}/reading").headers["etag"]
+    taken = reader.post(f"{of_study}/take", headers={"If-Match": f'"other", {seen}'})
+    assert (taken.status_code, taken.headers["content-location"]) == (200, f"{of_study}/reading")
+    assert taken.headers["etag"] == reader.get(f"{of_study}/reading").headers["etag"]
+    assert reader.post(f"{of_study}/complete", headers={"If-Match": "*"}).json()["state"] == "COMPLETED"
+
+
+def test_a_change_is_never_answered_with_what_the_program_has_already(app: object, studies: Studies) -> None:
+    uid = studies.arrive()
+    reader = _client(app, "radiologist")
+    for step in ("acknowledge", "take"):
+        answer = reader.post(f"{API}/studies/{uid}/{step}", headers={"If-None-Match": "*"})
+        assert (answer.status_code, answer.json()["acknowledged_by"]) == (200, "radiologist")
 
 
 def test_given_up_deliveries_are_tried_again(client: TestClient, studies: Studies) -> None:

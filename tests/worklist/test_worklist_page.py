@@ -103,6 +103,7 @@ def every(worklist: SqlWorklist, wanted: WorklistFilter, limit: int = 7) -> list
 FILTERS: dict[str, tuple[WorklistFilter, Callable[[StudyRow], bool]]] = {
     "everything": (WorklistFilter(), lambda _: True),
     "flagged": (WorklistFilter(flagged=True), lambda each: bool(each.flagged)),
+    "read and not flagged": (WorklistFilter(flagged=False), lambda each: each.flagged is False),
     "state": (WorklistFilter(state=State.FAILED), lambda each: each.state is State.FAILED),
     "priority": (WorklistFilter(priority=Priority.HIGH), lambda each: each.priority is Priority.HIGH),
     "reason": (WorklistFilter(reason=Reason.CONTRAST), lambda each: each.reason is Reason.CONTRAST),

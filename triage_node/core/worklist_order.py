@@ -89,6 +89,8 @@ class WorklistFilter:
     text
         Each of its words begins a part of the patient's name, the patient ID, the accession number or the Study
         Instance UID, whatever the case of the letters.
+    flagged
+        Only flagged ones; or, where it is False, only those that were read and are not flagged.
     performer
         Whose studies ``ReadingFilter.MINE`` means.
     received_from, received_before
@@ -96,7 +98,7 @@ class WorklistFilter:
     """
 
     text: str = ""
-    flagged: bool = False
+    flagged: bool | None = None
     state: State | None = None
     priority: Priority | None = None
     reason: Reason | None = None

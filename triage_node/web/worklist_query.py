@@ -61,7 +61,7 @@ class WorklistQuery:
         before = self.received_on_or_before
         return WorklistFilter(
             text=self.text,
-            flagged=self.flagged,
+            flagged=self.flagged or None,
             state=self.state,
             priority=self.priority,
             reason=self.reason,

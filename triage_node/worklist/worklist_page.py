@@ -168,8 +168,8 @@ def _place(row: Any) -> Place:
 def _conditions(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
     """Return what a filter asks beyond text, priority and the state of reading."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.flagged:
-        conditions.append(StudyRow.flagged.is_(True))
+    if wanted.flagged is not None:
+        conditions.append(StudyRow.flagged.is_(wanted.flagged))
     if wanted.state is not None:
         conditions.append(StudyRow.state == wanted.state)
     if wanted.reason is not None:

@@ -1,7 +1,7 @@
 """The description of the API as OpenAPI 3.1, made from the routes themselves.
 
 What FastAPI cannot know is added here: how a program proves itself, that every error is a problem, which permission each
-operation needs, and that lists and studies carry an ETag.
+operation needs, and which answers carry an ETag.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _PROBLEMS = {
     404: "There is no such study, series, revision or slice, or no longer.",
     409: "Somebody was faster, or it is not in the state that this asks for.",
     410: "It was there, and its file is gone or cannot be decoded.",
+    412: "The reading is not as `If-Match` says that the program has seen it.",
     413: "What was sent is longer than 1 MiB.",
     422: "A value is missing, unknown or out of its range.",
     503: "The database does not answer; `Retry-After` says when to try again.",

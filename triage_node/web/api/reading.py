@@ -1,4 +1,7 @@
-"""Reading a study: acknowledge, take, release, complete, and say whether the node was right."""
+"""Reading a study: acknowledge, take, release, complete, and say whether the node was right.
+
+Each answers with the reading as it then stands, which is what ``GET .../reading`` shows (``Content-Location``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from triage_node.core.access import Permission, Visitor
 from triage_node.core.audit import AuditAction
 from triage_node.core.reader_task import TaskRefused, UnknownStudy
-from triage_node.web.api.entity import entity
+from triage_node.web.api.entity import SeenBefore, check_unchanged, entity
 from triage_node.web.api.operation_models import FeedbackToGive
 from triage_node.web.api.study_models import ReaderTask
 from triage_node.web.parameters import Uid
@@ -18,7 +21,9 @@ from triage_node.web.parts import WebParts
 from triage_node.web.study_actions import NOTED_STEPS, Step, take_step
 from triage_node.web.visitors import note, require
 
+MaySee = Annotated[Visitor, Depends(require(Permission.SEE_WORKLIST))]
 MayRead = Annotated[Visitor, Depends(require(Permission.READ_STUDIES))]
+_REFUSALS: dict[int | str, dict[str, Any]] = {404: {}, 409: {}, 412: {}}
 _STEPS: dict[Step, tuple[str, str]] = {
     "acknowledge": ("Take note of a study", "The first who does stands; escalation of a flagged study ends."),
     "take": ("Begin to read", "Alone: 409 where somebody else has it. Asking again changes nothing."),
@@ -38,16 +43,27 @@ def routes(parts: WebParts) -> APIRouter:
             response_model=ReaderTask,
             summary=summary,
             description=description,
-            responses={404: {}, 409: {}},
+            responses=_REFUSALS,
             name=step,
         )
 
+    @router.get("/reading", response_model=ReaderTask, summary="Show how the reading stands", responses={404: {}})
+    def reading(request: Request, visitor: MaySee, study_instance_uid: Uid) -> Response:
+        """Who has it, who acknowledged and completed it, and what readers said. A step that sends the ETag of this in
+        `If-Match` is taken only where nothing of it has changed."""
+        task = _task(parts, study_instance_uid)
+        note(request, AuditAction.STUDY_SHOWN, study_instance_uid, api=True, reading=True)
+        return entity(request, task)
+
     @router.post(
-        "/feedback", response_model=ReaderTask, summary="Judge a finding", responses={404: {}, 409: {}}, status_code=201
+        "/feedback", response_model=ReaderTask, summary="Judge a finding", responses=_REFUSALS, status_code=201
     )
-    def feedback(request: Request, visitor: MayRead, study_instance_uid: Uid, given: FeedbackToGive) -> Response:
+    def feedback(
+        request: Request, visitor: MayRead, study_instance_uid: Uid, given: FeedbackToGive, seen: SeenBefore = None
+    ) -> Response:
         """The last word of a reader on a finding counts; earlier ones are kept. 409 where the study shows another revision
         by now, or was not analysed."""
+        _check_seen(parts, study_instance_uid, seen)
         _refused_as_status(
             lambda: parts.reader_tasks.give_feedback(
                 study_instance_uid,
@@ -61,7 +77,7 @@ def routes(parts: WebParts) -> APIRouter:
         )
         said = given.model_dump(mode="json", exclude={"comment"})
         note(request, AuditAction.FEEDBACK_GIVEN, study_instance_uid, api=True, **said)
-        shown = _task(request, parts, study_instance_uid)
+        shown = _as_it_stands(request, parts, study_instance_uid)
         shown.status_code = 201
         return shown
 
@@ -69,12 +85,19 @@ def routes(parts: WebParts) -> APIRouter:
 
 
 def _step(parts: WebParts, step: Step) -> Any:
-    def taken(request: Request, visitor: MayRead, study_instance_uid: Uid) -> Response:
+    def taken(request: Request, visitor: MayRead, study_instance_uid: Uid, seen: SeenBefore = None) -> Response:
+        _check_seen(parts, study_instance_uid, seen)
         _refused_as_status(lambda: take_step(parts, step, study_instance_uid, visitor))
         note(request, NOTED_STEPS[step], study_instance_uid, api=True)
-        return _task(request, parts, study_instance_uid)
+        return _as_it_stands(request, parts, study_instance_uid)
 
     return taken
+
+
+def _check_seen(parts: WebParts, study_instance_uid: str, seen: str | None) -> None:
+    """Who else may take the study meanwhile is decided by the step itself, in one transaction."""
+    if seen is not None:
+        check_unchanged(seen, _task(parts, study_instance_uid))
 
 
 def _refused_as_status(act: Any) -> None:
@@ -86,8 +109,13 @@ def _refused_as_status(act: Any) -> None:
         raise HTTPException(409, str(error)) from error
 
 
-def _task(request: Request, parts: WebParts, study_instance_uid: str) -> Response:
-    return entity(request, ReaderTask.model_validate(task_or_404(parts, study_instance_uid)))
+def _as_it_stands(request: Request, parts: WebParts, study_instance_uid: str) -> Response:
+    where = {"Content-Location": f"/api/v1/studies/{study_instance_uid}/reading"}
+    return entity(request, _task(parts, study_instance_uid), **where)
+
+
+def _task(parts: WebParts, study_instance_uid: str) -> ReaderTask:
+    return ReaderTask.model_validate(task_or_404(parts, study_instance_uid))
 
 
 def task_or_404(parts: WebParts, study_instance_uid: str) -> dict[str, Any]:

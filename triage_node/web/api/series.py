@@ -133,6 +133,8 @@ def _noted_picture(
     """Answer with a picture and note that it was shown; its errors become problems."""
     shown = picture(request, lambda: parts.images.version(*asked), drawn, which)
     if shown.status_code >= 400:
-        raise HTTPException(shown.status_code, bytes(shown.body).decode())
+        # The sentence is the viewer's, which counts as people do.
+        sentence = bytes(shown.body).decode()
+        raise HTTPException(shown.status_code, f"{sentence} Sentences count slices from 1, slice_index from 0.")
     note(request, AuditAction.IMAGES_SHOWN, asked[0], api=True, series=asked[1], picture=which)
     return shown

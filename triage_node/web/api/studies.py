@@ -39,7 +39,9 @@ class StudyFilter(BaseModel):
         description="Each word begins a part of patient name, patient ID, accession number or Study Instance UID.",
         examples=["doe"],
     )
-    flagged: bool = Field(False, description="Only flagged ones.")
+    flagged: bool | None = Field(
+        None, description="true: only flagged ones; false: only those that were read and are not flagged."
+    )
     state: State | None = Field(None, description="Only those in this state.")
     priority: Priority | None = Field(None, description="Only those of this priority.")
     reason: Reason | None = Field(None, description="Only those that were not analysed, or failed, for this reason.")

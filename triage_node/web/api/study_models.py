@@ -57,7 +57,9 @@ class Study(BaseModel):
     study_date: str = Field(
         description="Study date (0008,0020), YYYYMMDD in the site's time zone.", examples=["20260302"]
     )
-    study_time: str = Field(description="Study time (0008,0030), HHMMSS in the site's time zone.", examples=["081500"])
+    study_time: str = Field(
+        description="Study time (0008,0030), HHMMSS and fractions, in the site's time zone.", examples=["081500"]
+    )
     study_description: str = Field(description="Study description (0008,1030).", examples=["CT head"])
     state: State = Field(description="Where it stands; FORWARDED, NOT_ANALYSED and FAILED are final.")
     reason: Reason | None = Field(description="Why it was not analysed, or failed; else null.")
