@@ -223,7 +223,7 @@ def _rows_event(
         ],
         "gone": [each.study_instance_uid for each in found if each.study_instance_uid not in shown],
         "flagged": [_announcement(row) for row in newly_flagged],
-        "unacknowledged": parts.worklist.unacknowledged(received_from=usual_from),
+        "unacknowledged": parts.worklist.unacknowledged(usual_from).recent,
     }
     return _event("rows", mark_of(max((each.changed_at for each in found), default=now)), payload)
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from triage_node.core.access import Permission, Visitor
 from triage_node.core.audit import AuditAction
-from triage_node.core.ports.worklist_page import COUNTED_AT_MOST
+from triage_node.core.ports.worklist_page import COUNTED_AT_MOST, OLDER_COUNTED_AT_MOST
 from triage_node.core.reason import Reason
 from triage_node.core.study_state import Priority, State
 from triage_node.core.worklist_order import ReadingFilter
@@ -58,7 +58,7 @@ def _shown(parts: WebParts, query: WorklistQuery, visitor: Visitor) -> dict[str,
     now = parts.clock.now()
     usual = parts.worklist_days
     found = parts.worklist.page(query.filter(now, visitor.name), limit=ROWS_A_PAGE, after=query.after)
-    usual_from = now - timedelta(days=usual)
+    unacknowledged = parts.worklist.unacknowledged(now - timedelta(days=usual))
     return {
         "rows": found.rows,
         "next_place": found.rows[-1].place if found.more else None,
@@ -67,9 +67,10 @@ def _shown(parts: WebParts, query: WorklistQuery, visitor: Visitor) -> dict[str,
         "usual_days": usual,
         "mark": mark_of(now),
         "rows_a_page": ROWS_A_PAGE,
-        "unacknowledged": parts.worklist.unacknowledged(received_from=usual_from),
-        "older_unacknowledged": parts.worklist.unacknowledged(received_before=usual_from),
+        "unacknowledged": unacknowledged.recent,
+        "older_unacknowledged": unacknowledged.older,
         "counted_at_most": COUNTED_AT_MOST,
+        "older_counted_at_most": OLDER_COUNTED_AT_MOST,
         "choices": {
             "state": [(each, STATE_WORDS[each]) for each in State],
             "priority": [(each, PRIORITY_WORDS[each]) for each in Priority],

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,9 @@ from triage_node.core.errors import ConfigurationRejected, Transient
 
 LOCK_WAIT_S = 30
 """How long a transaction waits for others; longer than any honest transaction, shorter than a lease."""
+
+_TRUSTED_S = 1.0
+"""A connection that was used so lately is not asked whether it still stands: no server restarts faster."""
 
 _BEGIN_OPTION = "sqlite_begin"
 
@@ -56,17 +59,39 @@ def make_engine(url: str) -> Engine:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
-        pool_pre_ping=True,  # a restarted server or a firewall's idle timeout costs a reconnect, not a failed step
         pool_recycle=1800,
+        pool_use_lifo=True,  # few connections that are used often, with their statements prepared
         connect_args={
             "connect_timeout": 10,
             "application_name": "triage_node",
-            "options": f"-c timezone=UTC -c lock_timeout={LOCK_WAIT_S}s",
+            # Compiling a plan takes longer than any of our statements runs.
+            "options": f"-c timezone=UTC -c lock_timeout={LOCK_WAIT_S}s -c jit=off",
         },
     )
+    _ping_idle_connections(engine)
+    return engine
+
+
+def _ping_idle_connections(engine: Engine) -> None:
+    """A restarted server or a firewall's idle timeout costs a reconnect, not a failed step; a busy pool asks for nothing."""
+
+    def returned(_dbapi_connection: Any, record: Any) -> None:
+        record.info["returned_at"] = time.monotonic()
+
+    def taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
+        returned_at = record.info.get("returned_at")
+        if returned_at is None or time.monotonic() - returned_at < _TRUSTED_S:
+            return
+        try:
+            engine.dialect.do_ping(dbapi_connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError(str(error)) from error  # the pool takes another one
+
+    event.listen(engine, "checkin", returned)
+    event.listen(engine, "checkout", taken)
 
 
 def _sqlite_engine(url: URL) -> Engine:
@@ -116,16 +141,25 @@ def for_writing(engine: Engine) -> Engine:
     return engine.execution_options(**{_BEGIN_OPTION: "IMMEDIATE"})
 
 
+def for_reading(engine: Engine) -> Engine:
+    """Return the same engine without transactions around what only reads, where they would change nothing.
+
+    PostgreSQL gives each statement its own snapshot anyway (READ COMMITTED), and BEGIN and ROLLBACK are a round trip each.
+    On SQLite a transaction is one snapshot, and is kept.
+    """
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 class Database:
     """An engine, seen as two kinds of transaction."""
 
     def __init__(self, engine: Engine) -> None:
-        self._for_reading = engine
+        self._for_reading = for_reading(engine)
         self._for_writing = for_writing(engine)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a transaction that only reads."""
+        """Open what only reads."""
         with unavailable_as_transient(), Session(self._for_reading) as session:
             yield session
 

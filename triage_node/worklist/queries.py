@@ -1,25 +1,16 @@
-"""What people and programs read: the worklist, one study in full, deliveries, quarantine. JSON-ready, changes nothing."""
+"""What people and programs read: a study, deliveries, quarantine. JSON-ready, changes nothing; see ``worklist_entries`` too."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
 
-from triage_node.core.study_state import FINAL_STATES, DeliveryState, State
-from triage_node.worklist.reader_tables import ReaderTaskRow
-from triage_node.worklist.tables import (
-    AnalysisRow,
-    DeliveryRow,
-    EvidenceRow,
-    QuarantineRow,
-    SeriesRow,
-    StudyRow,
-)
+from triage_node.core.study_state import DeliveryState, State
+from triage_node.worklist.tables import DeliveryRow, EvidenceRow, QuarantineRow, SeriesRow, StudyRow
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -27,75 +18,8 @@ def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def worklist(session: Session, limit: int) -> list[dict[str, Any]]:
-    """Return the studies that are not done and the latest that are, by priority, the longest waiting first.
-
-    Where there are more than ``limit``, the oldest finished ones stay away: new studies are never pushed off the list by
-    old ones, however urgent those once were.
-    """
-    newest = select(StudyRow).order_by(StudyRow.received_at.desc(), StudyRow.id.desc()).limit(limit)
-    shown = list(session.scalars(newest.where(StudyRow.state.in_(set(State) - FINAL_STATES))))
-    finished = [study for study in session.scalars(newest) if study.state in FINAL_STATES]
-    studies = {study.id: study for study in shown + finished[: limit - len(shown)]}
-    urgent_first = sorted(studies.values(), key=lambda each: (each.priority.rank, each.received_at, each.id))
-    entries = _entries(session, urgent_first)
-    return [entries[each.id] for each in urgent_first]
-
-
-def worklist_entries(session: Session, study_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return studies as the worklist shows them, by id, in a few statements however many they are."""
-    return _entries(session, session.scalars(select(StudyRow).where(StudyRow.id.in_(study_ids))).all())
-
-
-def _entries(session: Session, studies: Sequence[StudyRow]) -> dict[int, dict[str, Any]]:
-    ids = [each.id for each in studies]
-    counts, deliveries = _series_counts(session, ids), _delivery_counts(session, ids)
-    present, tasks = _subtypes_present(session, ids), _tasks(session, ids)
-    return {
-        each.id: study_entry(each)
-        | counts[each.id]
-        | {
-            "deliveries": deliveries[each.id],
-            "subtypes_present": present.get(each.id),
-            "reading": _reading_entry(each, tasks.get(each.id)),
-        }
-        for each in studies
-    }
-
-
-def _tasks(session: Session, study_ids: Sequence[int]) -> dict[int, ReaderTaskRow]:
-    rows = session.scalars(select(ReaderTaskRow).where(ReaderTaskRow.study_id.in_(study_ids)))
-    return {row.study_id: row for row in rows}
-
-
-def _reading_entry(study: StudyRow, task: ReaderTaskRow | None) -> dict[str, Any]:
-    task = task or ReaderTaskRow()
-    return {
-        "state": study.task_state.value,
-        "acknowledged_by": task.acknowledged_by,
-        "acknowledged_at": iso(task.acknowledged_at),
-        "performer": task.performer,
-        "taken_at": iso(task.taken_at),
-        "completed_by": task.completed_by,
-        "completed_at": iso(task.completed_at),
-    }
-
-
-def _subtypes_present(session: Session, study_ids: Sequence[int]) -> dict[int, list[str]]:
-    """Per study, the subtypes that the reading it shows found, by that reading's own operating points."""
-    statement = (
-        select(SeriesRow.study_id, AnalysisRow.subtypes_present)
-        .join(SeriesRow, SeriesRow.id == AnalysisRow.series_id)
-        .join(StudyRow, StudyRow.id == SeriesRow.study_id)
-        .where(StudyRow.id.in_(study_ids), AnalysisRow.classified_at == StudyRow.classified_at)
-        .where(AnalysisRow.ich_probability == StudyRow.ich_probability)
-        .order_by(AnalysisRow.series_id.desc())
-    )
-    return dict(iter(session.execute(statement)))
-
-
-def study_entry(study: StudyRow) -> dict[str, Any]:
-    """Return a study as the worklist shows it."""
+def study_entry(study: StudyRow | Row[Any]) -> dict[str, Any]:
+    """Return a study, or a row with its columns, as the worklist shows it."""
     return {
         "study_instance_uid": study.study_instance_uid,
         "patient_id": study.patient_id,
@@ -127,35 +51,6 @@ def studies_named(session: Session, identifier: str, limit: int) -> list[str]:
     )
     newest = StudyRow.received_at.desc(), StudyRow.id.desc()
     return list(session.scalars(select(StudyRow.study_instance_uid).where(meant).order_by(*newest).limit(limit)))
-
-
-def _series_counts(session: Session, study_ids: Iterable[int]) -> dict[int, dict[str, int]]:
-    ids = list(study_ids)
-    statement = (
-        select(SeriesRow.study_id, func.count(), func.sum(SeriesRow.instance_count))
-        .where(SeriesRow.study_id.in_(ids))
-        .group_by(SeriesRow.study_id)
-    )
-    counts = {study_id: {"series_count": 0, "instance_count": 0} for study_id in ids}
-    for study_id, series_count, instance_count in session.execute(statement):
-        counts[study_id] = {"series_count": series_count, "instance_count": int(instance_count)}
-    return counts
-
-
-def _delivery_counts(session: Session, study_ids: Iterable[int]) -> dict[int, dict[str, dict[str, int]]]:
-    """Per study and destination, how many objects of the current revisions are in each delivery state."""
-    statement = (
-        select(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state, func.count())
-        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
-        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
-        .where(SeriesRow.study_id.in_(list(study_ids)), EvidenceRow.revision == SeriesRow.revision)
-        .group_by(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state)
-        .order_by(DeliveryRow.destination)
-    )
-    counts: dict[int, dict[str, dict[str, int]]] = defaultdict(dict)
-    for study_id, destination, state, count in session.execute(statement):
-        counts[study_id].setdefault(destination, {each.value: 0 for each in DeliveryState})[state.value] = count
-    return counts
 
 
 def counts_by_state(session: Session) -> dict[State, int]:

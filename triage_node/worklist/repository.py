@@ -40,6 +40,7 @@ from triage_node.worklist import (
     processes,
     queries,
     readings,
+    worklist_entries,
 )
 from triage_node.worklist.engine import Database
 from triage_node.worklist.study_record import study_record
@@ -276,9 +277,9 @@ class SqlStudyRepository:
 
     # reading
     def worklist(self, *, limit: int = 200) -> Sequence[Mapping[str, Any]]:
-        """See ``queries.worklist``."""
+        """See ``worklist_entries.latest``."""
         with self._database.reading() as session:
-            return queries.worklist(session, limit)
+            return worklist_entries.latest(session, limit)
 
     def study(self, study_instance_uid: str) -> Mapping[str, Any] | None:
         """See ``study_record``."""

@@ -35,7 +35,8 @@ def candidates(session: Session, text: str) -> Sequence[int] | None:
     """Return the ids of the studies that can be meant, if they are few; None where one has to look at all."""
     shortest: Sequence[int] | None = None
     for term in search_terms(text):
-        with_term = select(SearchTermRow.study_id).where(_begins(term)).distinct().limit(FEW + 1)
+        # A study with two such terms counts twice: to tell them apart, all of a common beginning would have to be read.
+        with_term = select(SearchTermRow.study_id).where(_begins(term)).limit(FEW + 1)
         count = session.execute(select(func.count()).select_from(with_term.subquery())).scalar_one()
         if count <= FEW and (shortest is None or count < len(shortest)):
             shortest = session.scalars(with_term).all()

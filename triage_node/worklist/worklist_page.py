@@ -12,21 +12,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, exists, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
-from triage_node.core.ports.worklist_page import COUNTED_AT_MOST, StudyChange, WorklistPage, WorklistRow
+from triage_node.core.ports.worklist_page import (
+    COUNTED_AT_MOST,
+    OLDER_COUNTED_AT_MOST,
+    StudyChange,
+    Unacknowledged,
+    WorklistPage,
+    WorklistRow,
+)
 from triage_node.core.reader_task import TaskState
 from triage_node.core.study_state import Priority
 from triage_node.core.worklist_order import Place, ReadingFilter, WorklistFilter
 from triage_node.worklist.engine import Database
-from triage_node.worklist.queries import worklist_entries
+from triage_node.worklist.id_lists import among
 from triage_node.worklist.reader_tables import ReaderTaskRow
 from triage_node.worklist.search import candidates, found_by
 from triage_node.worklist.tables import StudyRow
+from triage_node.worklist.worklist_entries import worklist_entries
 
 _OPEN = (TaskState.SCHEDULED, TaskState.IN_PROGRESS)
-_PLACED = (StudyRow.task_state, StudyRow.urgency, StudyRow.received_at, StudyRow.id)
+_PLACED: tuple[Any, ...] = (StudyRow.task_state, StudyRow.urgency, StudyRow.received_at, StudyRow.id)
 
 
 class SqlWorklist:
@@ -39,13 +47,18 @@ class SqlWorklist:
         """Return the studies that are wanted, in order, from the first one after a place."""
         with self._database.reading() as session:
             few = candidates(session, wanted.text) if wanted.text else None
-            walked = _walk(session, wanted, limit + 1, after) if few is None else _sorted(session, wanted, few, after)
-            return WorklistPage(_rows(session, walked[:limit]), more=len(walked) > limit)
+            if few is None:
+                places = _walked(session, wanted, limit + 1, after)
+            else:
+                places = _sorted(session, wanted, few, limit + 1, after)
+            return WorklistPage(_rows(session, places[:limit]), more=len(places) > limit)
 
     def rows_of(self, wanted: WorklistFilter, study_ids: Sequence[int]) -> Sequence[WorklistRow]:
         """Return those of these studies that are wanted."""
+        if not study_ids:
+            return ()
         with self._database.reading() as session:
-            return _rows(session, _sorted(session, wanted, study_ids, None))
+            return _rows(session, _sorted(session, wanted, study_ids, len(study_ids), None))
 
     def changed_since(self, moment: datetime, *, limit: int) -> Sequence[StudyChange]:
         """Return what changed at or after a moment, the oldest change first."""
@@ -67,21 +80,23 @@ class SqlWorklist:
                 for study_id, uid, changed_at, flagged, flagged_at in session.execute(statement)
             ]
 
-    def unacknowledged(self, *, received_from: datetime | None = None, received_before: datetime | None = None) -> int:
-        """Return how many flagged studies nobody has acknowledged."""
-        wanted = WorklistFilter(
-            flagged=True,
-            reading=ReadingFilter.UNACKNOWLEDGED,
-            received_from=received_from,
-            received_before=received_before,
+    def unacknowledged(self, since: datetime) -> Unacknowledged:
+        """Return how many flagged studies nobody has acknowledged, of those received since a moment and of older ones."""
+        waiting = select(StudyRow.id).where(
+            StudyRow.task_state.in_(_OPEN),
+            StudyRow.urgency == Priority.STAT.rank,
+            *_conditions(WorklistFilter(flagged=True, reading=ReadingFilter.UNACKNOWLEDGED)),
         )
-        waiting = (
-            select(StudyRow.id)
-            .where(StudyRow.task_state.in_(_OPEN), StudyRow.urgency == Priority.STAT.rank, *_conditions(wanted))
-            .limit(COUNTED_AT_MOST)
+        statement = select(
+            _counted(waiting.where(StudyRow.received_at >= since), COUNTED_AT_MOST),
+            _counted(waiting.where(StudyRow.received_at < since), OLDER_COUNTED_AT_MOST),
         )
         with self._database.reading() as session:
-            return session.execute(select(func.count()).select_from(waiting.subquery())).scalar_one()
+            return Unacknowledged(*session.execute(statement).one())
+
+
+def _counted(studies: Select[Any], at_most: int) -> Any:
+    return select(func.count()).select_from(studies.limit(at_most).subquery()).scalar_subquery()
 
 
 @dataclass(frozen=True)
@@ -108,61 +123,90 @@ def _groups(wanted: WorklistFilter) -> Iterator[_Group]:
         yield _Group(True, 0, tuple((TaskState.COMPLETED, urgency) for urgency in priorities))
 
 
-def _walk(session: Session, wanted: WorklistFilter, limit: int, after: Place | None) -> list[Place]:
-    """Return the places of the next studies; groups that end before ``after`` are not looked at."""
-    conditions = _conditions(wanted) + found_by(wanted.text)
+def _walked(session: Session, wanted: WorklistFilter, limit: int, after: Place | None) -> list[Place]:
+    """Return the places of the next studies; groups that end before ``after`` are not looked at.
+
+    An index has the studies of each group at hand, so that one statement asks for all groups: cheaper than to come back
+    for the next one. A search does not, and is not made in a group that is not needed.
+    """
+    conditions = [*_conditions(wanted), *found_by(wanted.text)]
+    groups = [
+        [run.where(*passed) for run in _runs(group, conditions, limit)]
+        for group in _groups(wanted)
+        if (passed := _passed(group, after)) is not None
+    ]
     found: list[Place] = []
-    for group in _groups(wanted):
-        within = after is not None and (group.read, group.urgency) == (after.read, 0 if after.read else after.urgency)
-        if after is not None and not within and (group.read, group.urgency) < (after.read, after.urgency):
-            continue
-        passed = _passed(group, after) if after is not None and within else []
-        found += _of_group(session, group, [*conditions, *passed], limit - len(found))
-        if len(found) >= limit:
-            break
+    for runs in groups if wanted.text else [[run for group in groups for run in group]]:
+        if runs and len(found) < limit:
+            found += _merged(session, runs, limit - len(found))
     return found
 
 
-def _passed(group: _Group, after: Place) -> list[ColumnElement[bool]]:
-    here, there = tuple_(StudyRow.received_at, StudyRow.id), tuple_(after.received_at, after.study_id)
-    return [here < there if group.read else here > there]
+def _passed(group: _Group, after: Place | None) -> list[ColumnElement[bool]] | None:
+    """Return what a place asks of the studies of a group; None where all of them lie before it."""
+    if after is None:
+        return []
+    here, there = (group.read, group.urgency), (after.read, 0 if after.read else after.urgency)
+    if here != there:
+        return [] if here > there else None
+    received_at_and_id, passed = tuple_(StudyRow.received_at, StudyRow.id), tuple_(after.received_at, after.study_id)
+    return [received_at_and_id < passed if group.read else received_at_and_id > passed]
 
 
-def _of_group(session: Session, group: _Group, conditions: list[ColumnElement[bool]], limit: int) -> list[Place]:
-    """Merge the sorted runs of a group and return the first places."""
-    runs = []
+def _runs(group: _Group, conditions: list[ColumnElement[bool]], limit: int) -> Iterator[Select[Any]]:
     for state, urgency in group.runs:
         run = select(*_PLACED).where(StudyRow.task_state == state, *conditions)
         if urgency is not None:
             run = run.where(StudyRow.urgency == urgency)
-        runs.append(select(_ordered(run, run.selected_columns, group.read).limit(limit).subquery()))
-    merged = union_all(*runs)
-    statement = _ordered(merged, merged.selected_columns, group.read).limit(limit) if len(runs) > 1 else runs[0]
-    return [_place(row) for row in session.execute(statement)]
+        newest_first = (StudyRow.received_at.desc(), StudyRow.id.desc())
+        yield run.order_by(*(newest_first if group.read else (StudyRow.received_at, StudyRow.id))).limit(limit)
 
 
-def _ordered(statement: Any, columns: Any, read: bool) -> Any:
-    received_at, study_id = columns.received_at, columns.id
-    return (
-        statement.order_by(received_at.desc(), study_id.desc()) if read else statement.order_by(received_at, study_id)
-    )
+def _merged(session: Session, runs: Sequence[Select[Any]], limit: int) -> list[Place]:
+    """Return the first places of several runs that are each in order and as long as the page."""
+    if len(runs) == 1:
+        return _places(session, runs[0].limit(limit))
+    merged = union_all(*(select(run.subquery()) for run in runs)).subquery()
+    return _places(session, select(merged).order_by(*_in_order(merged.columns)).limit(limit))
 
 
-def _sorted(session: Session, wanted: WorklistFilter, study_ids: Sequence[int], after: Place | None) -> list[Place]:
+def _in_order(columns: Any) -> list[ColumnElement[Any]]:
+    """Return what sorts studies as ``Place.order`` does."""
+    read = columns.task_state == TaskState.COMPLETED
+    while_unread = [case((read, None), else_=columns[name]) for name in ("urgency", "received_at", "id")]
+    once_read = [case((read, columns[name]), else_=None).desc() for name in ("received_at", "id")]
+    return [read, *while_unread, *once_read]
+
+
+def _sorted(
+    session: Session, wanted: WorklistFilter, few: Sequence[int], limit: int, after: Place | None
+) -> list[Place]:
     """Return the places of those of a few studies that are wanted."""
     statement = select(*_PLACED).where(
-        StudyRow.id.in_(study_ids),
+        among(StudyRow.id, few),
         StudyRow.task_state.in_(wanted.task_states),
         StudyRow.urgency.in_(wanted.urgencies),
         *_conditions(wanted),
         *found_by(wanted.text),
     )
-    places = sorted((_place(row) for row in session.execute(statement)), key=lambda each: each.order)
-    return [each for each in places if after is None or each.order > after.order]
+    if after is not None:
+        statement = statement.where(_beyond(after))
+    return _places(session, statement.order_by(*_in_order(StudyRow.__table__.columns)).limit(limit))
 
 
-def _place(row: Any) -> Place:
-    return Place(row.task_state is TaskState.COMPLETED, row.urgency, row.received_at, row.id)
+def _beyond(place: Place) -> ColumnElement[bool]:
+    read = StudyRow.task_state == TaskState.COMPLETED
+    here, there = (StudyRow.received_at, StudyRow.id), (place.received_at, place.study_id)
+    if place.read:
+        return and_(read, tuple_(*here) < tuple_(*there))
+    return or_(read, tuple_(StudyRow.urgency, *here) > tuple_(place.urgency, *there))
+
+
+def _places(session: Session, statement: Any) -> list[Place]:
+    return [
+        Place(task_state is TaskState.COMPLETED, urgency, received_at, study_id)
+        for task_state, urgency, received_at, study_id in session.execute(statement)
+    ]
 
 
 def _conditions(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
@@ -192,4 +236,4 @@ def _reading_conditions(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
 
 def _rows(session: Session, places: Sequence[Place]) -> tuple[WorklistRow, ...]:
     entries = worklist_entries(session, [each.study_id for each in places])
-    return tuple(WorklistRow(each, entries[each.study_id]) for each in places)
+    return tuple(WorklistRow(each, entries[each.study_id]) for each in places if each.study_id in entries)

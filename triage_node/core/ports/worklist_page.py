@@ -36,6 +36,15 @@ class StudyChange:
     flagged_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Unacknowledged:
+    """How many flagged studies nobody has acknowledged; beyond ``COUNTED_AT_MOST`` and ``OLDER_COUNTED_AT_MOST`` they are
+    not counted."""
+
+    recent: int
+    older: int
+
+
 class Worklist(Protocol):
     """What the worklist page stands on; nothing here changes anything."""
 
@@ -51,10 +60,11 @@ class Worklist(Protocol):
         """Return what changed at or after a moment, the oldest change first."""
         ...
 
-    def unacknowledged(self, *, received_from: datetime | None = None, received_before: datetime | None = None) -> int:
-        """Return how many flagged studies nobody has acknowledged; more than ``COUNTED_AT_MOST`` are not counted."""
+    def unacknowledged(self, since: datetime) -> Unacknowledged:
+        """Return how many flagged studies nobody has acknowledged, of those received since a moment and of older ones."""
         ...
 
 
 COUNTED_AT_MOST = 1000
+OLDER_COUNTED_AT_MOST = 100
 """Nobody reads a greater number more exactly, and counting an archive takes long."""
