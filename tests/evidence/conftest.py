@@ -20,7 +20,7 @@ from triage_node.core.ports import EvidenceObject, EvidenceOrder, SeriesVolume
 from triage_node.core.reason import Refusal
 from triage_node.core.report import impression, not_analysed_impression
 from triage_node.evidence.message import Message, message
-from triage_node.evidence.provenance import NodeIdentity, Provenance
+from triage_node.evidence.provenance import ModelIdentity, NodeIdentity, Provenance
 from triage_node.evidence.source_series import read_source_instances
 from triage_node.evidence.writer import DicomEvidenceWriter
 
@@ -34,6 +34,7 @@ UNAVOIDABLE = (
     "(0x0020,0x0037) DS Image Orientation (Patient)",  # Standard Extended SOP Class (PS3.2 3.11)
     "(0x0020,0x0052) UI Frame of Reference UID",
     "this is a Standard Extended SOP Class",
+    "(0x0018,0x1002) UI Device UID",  # IHE AI Results wants it of each algorithm; younger in this sequence than Debian's tools
     "needed to build DICOMDIR",  # the source is without it, and nothing is made up
 )
 """What dciodvfy warns of in objects as they should be."""
@@ -182,7 +183,7 @@ def make_message(make_series: SeriesMaker, make_order: OrderMaker, tmp_path: Pat
         node = NodeIdentity("TRIAGE", "0.1.0", "node-1")
         revision = values.pop("revision", 1)
         identity = (series.series_instance_uid, str(revision))
-        provenance = Provenance(node, identity, CLASSIFIED_AT, ("0.1.0", "cnn-gru"), revision)
+        provenance = Provenance(node, identity, CLASSIFIED_AT, ModelIdentity("cnn-gru", "2026.11", "ab" * 32), revision)
         report = EvidenceObject("SR", 1, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.77", "2.25.7", "1.2", tmp_path / "sr")
         text = impression(finding) if refusal is None else not_analysed_impression(refusal)
         defaults = {"kind": kind, "text": text, "evidence": [report]}

@@ -16,6 +16,7 @@ from triage_node.core.ports import EarlierReport, NotAnalysedOrder
 from triage_node.core.reason import Reason, Refusal
 from triage_node.core.report import EarlierAnswer, Evaluation
 from triage_node.evidence import codes
+from triage_node.evidence.provenance import ModelIdentity
 
 
 @pytest.fixture
@@ -167,14 +168,22 @@ def test_algorithm_is_identified_with_weights_and_operating_point(report_of, mak
     }
 
 
-def test_equipment_tells_the_scanner_from_the_node(report_of, make_order, make_series):
+def test_equipment_tells_the_scanner_the_node_and_the_cascade_apart(report_of, make_order, make_series):
     report = report_of(make_order(make_series()))
-    scanner, node = report.ContributingEquipmentSequence
+    scanner, node, cascade = report.ContributingEquipmentSequence
     assert (scanner.Manufacturer, scanner.ManufacturerModelName) == ("ACME", "Scanner 3000")
     assert scanner.PurposeOfReferenceCodeSequence[0].CodeValue == codes.ACQUISITION_EQUIPMENT.value
     assert node.PurposeOfReferenceCodeSequence[0].CodeValue == codes.PROCESSING_EQUIPMENT.value
     assert list(node.SoftwareVersions) == ["0.1.0", "cnn-gru 2026.11"]
     assert (report.ManufacturerModelName, report.DeviceSerialNumber) == ("triage_node", "node-1")
+    assert cascade.PurposeOfReferenceCodeSequence[0].CodeValue == codes.PROCESSING_EQUIPMENT.value
+    assert (cascade.ManufacturerModelName, cascade.SoftwareVersions) == ("cnn-gru", "2026.11")
+    assert cascade.DeviceUID == ModelIdentity("renamed", "2", "ab" * 32).device_uid
+
+
+def test_other_weights_are_another_device():
+    first, second = (ModelIdentity("cnn-gru", "2026.11", weights * 32).device_uid for weights in ("ab", "cd"))
+    assert first != second
 
 
 def test_impression_is_readable_and_the_notices_stand(report_of, make_order, make_series):

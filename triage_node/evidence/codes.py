@@ -41,8 +41,8 @@ FINDINGS: Mapping[str, CodedConcept] = {
     "ICH": _sct("1386000", "Intracranial hemorrhage"),  # PS3.16, as pydicom has it; OMOP 439847
     "CPH": _sct("274100004", "Cerebral hemorrhage"),  # VSAC Hemorrhagic Stroke; OMOP 376713
     "IVH": _sct("23276006", "Ventricular hemorrhage"),  # VSAC Hemorrhagic Stroke
-    "SDH": _sct("35486000", "Subdural hemorrhage"),  # OMOP's list of SNOMED CT
-    "EDH": _sct("82999001", "Epidural intracranial hemorrhage"),  # OMOP's list of SNOMED CT
+    "SDH": _sct("35486000", "Subdural hemorrhage"),  # OMOP's list of SNOMED CT; HPO HP:0100309
+    "EDH": _sct("82999001", "Epidural intracranial hemorrhage"),  # OMOP's list of SNOMED CT; HPO HP:0100310
     "SAH": _sct("21454007", "Subarachnoid intracranial hemorrhage"),  # OMOP 432923; SNOMED CT 2025-02 at tx.fhir.org
 }
 """SNOMED CT, disorders below 1386000.
@@ -50,6 +50,8 @@ FINDINGS: Mapping[str, CodedConcept] = {
 VSAC is the value set Hemorrhagic Stroke of the National Library of Medicine, 2.16.840.1.113883.3.117.1.7.1.212 of 2021-02-20,
 expanded from SNOMED CT 2020-09 (github.com/cqframework/ecqm-content-r4-2021, input/vocabulary/valueset/external). Blood
 in the ventricles is "Ventricular hemorrhage" there; 274110009, seen elsewhere, has a wrong check digit and is no concept.
+HPO is the Human Phenotype Ontology: its Subdural and Epidural hemorrhage refer to these concepts (xref SNOMEDCT_US in hp.obo,
+with UMLS C0018946 and C0238154).
 """
 
 EVALUATIONS: Mapping[Evaluation, CodedConcept] = {

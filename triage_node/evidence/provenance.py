@@ -1,7 +1,8 @@
 """Who made an object, when, and under which identifiers: the same for every object of one reading.
 
 In: the node's identity and the reading. Out: UIDs that repeat when the step repeats, equipment and observer descriptions.
-Answers to PS3.3 C.7.5.2 (Enhanced General Equipment), C.12.1.1.5 (Contributing Equipment), TID 1002 and TID 1004.
+Answers to PS3.3 C.7.5.2 (Enhanced General Equipment), C.12.1.1.5 (Contributing Equipment), TID 1002 and TID 1004, and to
+IHE RAD TF-3 6.5.3.1 (AI Results, general encoding).
 """
 
 from __future__ import annotations
@@ -76,6 +77,20 @@ class NodeIdentity:
 
 
 @dataclass(frozen=True)
+class ModelIdentity:
+    """The cascade as a device: another training is another device (IHE RAD TF-3 6.5.3.1, AI Results)."""
+
+    name: str
+    version: str
+    weights_sha256: str
+
+    @property
+    def device_uid(self) -> str:
+        """One UID for these weights, on whichever node."""
+        return derived_uid("model", self.weights_sha256)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The node, the reading's identity and its time.
 
@@ -85,8 +100,8 @@ class Provenance:
         What makes this reading different from every other; the UIDs are derived from it.
     created_at
         In the time zone that the study's own dates are in.
-    software_versions
-        Of the node and of the model, in this order.
+    model
+        What read the images; None where nothing did.
     revision
         Of the series, from 1; a later one stands in the description of every series, because a viewer lists the series of
         all revisions.
@@ -95,8 +110,14 @@ class Provenance:
     node: NodeIdentity
     identity_parts: tuple[str, ...]
     created_at: datetime
-    software_versions: tuple[str, ...]
+    model: ModelIdentity | None
     revision: int = 1
+
+    @property
+    def software_versions(self) -> list[str]:
+        """Of the node and of the model, in this order (LO, at most 64 characters each)."""
+        model = [] if self.model is None else [f"{self.model.name} {self.model.version}"[:64]]
+        return [self.node.software_version, *model]
 
     def sop_instance_uid(self, kind: str, number: int) -> str:
         """Return the UID of the object of this kind and number, counted from 1."""
@@ -111,7 +132,7 @@ class Provenance:
         return {
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": MODEL_NAME,
-            "software_versions": list(self.software_versions),
+            "software_versions": self.software_versions,
             "device_serial_number": self.node.device_serial_number,
         }
 
@@ -125,21 +146,21 @@ class Provenance:
             "instance_number": number,
         }
 
-    def _contribution(self, what: str) -> Dataset:
-        """Describe the node as the equipment that made the object from the images."""
-        item: Dataset = ContributingEquipment(
+    def _contributions(self, what: str) -> list[Dataset]:
+        """Describe the node as the equipment that made the object, and the cascade as the one that read the images."""
+        node: Dataset = ContributingEquipment(
             manufacturer=MANUFACTURER,
             purpose_of_reference=codes.PROCESSING_EQUIPMENT,
             manufacturer_model_name=MODEL_NAME,
-            software_versions=list(self.software_versions),
+            software_versions=self.software_versions,
             device_serial_number=self.node.device_serial_number,
             station_name=self.node.station_name,
             contribution_description=f"{what}. {NOTICE}.",
         )
         # A plain string, as a reader gets it back; in the zone of every other time of the object, so without an offset, which
         # DCMTK's dcmpschk takes for an error.
-        item.ContributionDateTime = self.created_at.strftime("%Y%m%d%H%M%S.%f")
-        return item
+        node.ContributionDateTime = self.created_at.strftime("%Y%m%d%H%M%S.%f")
+        return [node] if self.model is None else [node, _cascade(self.model)]
 
     def finish(self, dataset: Dataset, series: SourceSeries, what: str) -> None:
         """Set what every object has alike: patient and study, the contributing equipment, the times.
@@ -151,7 +172,7 @@ class Provenance:
         acquisition = acquisition_equipment(series)
         dataset.ContributingEquipmentSequence = [
             *([] if acquisition is None else [acquisition]),
-            self._contribution(what),
+            *self._contributions(what),
         ]
         date, time = self.created_at.strftime("%Y%m%d"), self.created_at.strftime("%H%M%S.%f")
         for moment in ("InstanceCreation", "Series", "Content"):
@@ -159,6 +180,19 @@ class Provenance:
             setattr(dataset, f"{moment}Time", time)
         dataset.InstanceCreatorUID = self.node.device_uid
         dataset.StationName = self.node.station_name
+
+
+def _cascade(model: ModelIdentity) -> Dataset:
+    """Describe the network as IHE AI Results wants each algorithm described: maker, name, version and a UID of its own."""
+    item: Dataset = ContributingEquipment(
+        manufacturer=MANUFACTURER,
+        purpose_of_reference=codes.PROCESSING_EQUIPMENT,
+        manufacturer_model_name=model.name[:64],
+        software_versions=[model.version[:64]],
+        contribution_description=f"Computed the probabilities and saliency. {NOTICE}.",
+    )
+    item.DeviceUID = model.device_uid
+    return item
 
 
 def acquisition_equipment(series: SourceSeries) -> Dataset | None:

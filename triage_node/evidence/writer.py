@@ -33,7 +33,7 @@ from triage_node.evidence.key_objects import key_object_selection
 from triage_node.evidence.message_files import MessageFiles
 from triage_node.evidence.not_analysed_report import not_analysed_report
 from triage_node.evidence.presentation_state import presentation_states
-from triage_node.evidence.provenance import NodeIdentity, Provenance, study_time_zone
+from triage_node.evidence.provenance import ModelIdentity, NodeIdentity, Provenance, study_time_zone
 from triage_node.evidence.secondary_capture import HeatmapSource, secondary_capture, warm_up
 from triage_node.evidence.source_series import SourceSeries, read_source_instances, read_source_series
 from triage_node.evidence.structured_report import structured_report
@@ -110,7 +110,7 @@ class DicomEvidenceWriter:
             finding.operating_point,
             repr(finding.operating_threshold),
         )
-        model = f"{finding.model_name} {finding.model_version}"[:64]
+        model = ModelIdentity(finding.model_name, finding.model_version, finding.weights_sha256)
         provenance = self._provenance(series, identity, order.classified_at, model, order.revision)
         text = impression(finding, order.revision, _answer(order.predecessor))
         told = partial(self._messages.write, finding, series, provenance, text=text)
@@ -131,11 +131,15 @@ class DicomEvidenceWriter:
         return self._written(objects, told, series, order.predecessor)
 
     def _provenance(
-        self, series: SourceSeries, identity: tuple[str, ...], when: datetime, model: str | None, revision: int
+        self,
+        series: SourceSeries,
+        identity: tuple[str, ...],
+        when: datetime,
+        model: ModelIdentity | None,
+        revision: int,
     ) -> Provenance:
         local = when.astimezone(study_time_zone(series.attributes, self._time_zone))
-        versions = (self._node.software_version, *([] if model is None else [model]))
-        return Provenance(self._node, identity, local, versions, revision)
+        return Provenance(self._node, identity, local, model, revision)
 
     def _objects(
         self, order: EvidenceOrder, drawn: Sequence[int], series: SourceSeries, provenance: Provenance, text: str
