@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hospital.node import Node, command
-from hospital.studies import coarse_head, head_study, study_uid, written
+from hospital.studies import coarse_head, head_study, plain_study, study_uid, written
 
 from triage_node.core.study_state import Priority, State
 
@@ -47,3 +47,14 @@ def test_study_from_send_to_show(node: Node, tmp_path: Path) -> None:
     assert {each["deliveries"][0]["state"] for each in revision["evidence"]} == {"SENT"}
     page = command("show", "ACC-SHOW-1", *at)
     assert (page.returncode, "Show^Me" in page.stdout) == (0, True)
+
+
+def test_study_that_was_not_read_is_shown_with_its_reason(node: Node, tmp_path: Path) -> None:
+    series = plain_study(3, AccessionNumber="ACC-UNREAD-1")
+    written(series, tmp_path)
+    assert command("send", tmp_path, "--config", node.settings_file).returncode == 0
+    node.results.ended(study_uid(series))
+    page = command("show", "ACC-UNREAD-1", "--config", node.settings_file)
+    assert page.returncode == 0, page.stderr
+    assert "TOO_FEW_SLICES" in page.stdout
+    assert "revision 1: not read" in page.stdout

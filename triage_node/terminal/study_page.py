@@ -20,13 +20,13 @@ BAR = 30
 
 def study_page(study: Mapping[str, Any]) -> RenderableType:
     """Lay out what ``StudyRepository.study`` returned."""
-    return Group(
-        _standing(study), *(part for series in study["series"] for part in _series(series, study["received_at"]))
-    )
+    title = Text(f"Study {study['study_instance_uid']}", style="bold", no_wrap=True)  # in one piece, to be copied
+    series = (part for series in study["series"] for part in _series(series, study["received_at"]))
+    return Group(title, _standing(study), *series)
 
 
 def _standing(study: Mapping[str, Any]) -> Table:
-    table = Table(show_header=False, title=Text(f"Study {study['study_instance_uid']}"), title_justify="left", box=None)
+    table = Table(show_header=False, box=None)
     table.add_row("patient", Text(f"{study['patient_name'] or ''}  ({study['patient_id'] or 'no patient ID'})"))
     table.add_row("accession", Text(study["accession_number"] or ""))
     table.add_row("description", Text(study["study_description"] or ""))
@@ -65,6 +65,9 @@ def _series(series: Mapping[str, Any], received_at: str) -> Iterator[RenderableT
 
 
 def _reading(revision: Mapping[str, Any], received_at: str) -> RenderableType:
+    """Lay out what a revision came to; one that was not read, or not yet, may have a report all the same."""
+    if revision["ich_probability"] is None:
+        return Group(Text(f"revision {revision['revision']}: not read"), *_deliveries(revision["evidence"]))
     flagged = "FLAGGED" if revision["flagged"] else "not flagged"
     point = f"{revision['operating_point']} {revision['operating_threshold']:.3f}"
     head = (
