@@ -23,9 +23,13 @@ check: $(STAMP)
 
 install: $(STAMP)
 
+# pip says nothing for a minute while it unpacks: the second line of the recipe does, every other second, until its shell ends.
 $(STAMP): setup.cfg setup.py pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@(n=0; while sleep 2 && kill -0 $$$$ 2>/dev/null; do n=$$((n + 2)); echo "  installing into $(VENV) ... $$n s"; done) & \
+	trap "kill $$! 2>/dev/null" EXIT; \
+	echo "installing into $(VENV)"; \
+	$(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install --progress-bar on -c constraints.txt -e '.[test,check,training]'
 	@touch $(STAMP)
 

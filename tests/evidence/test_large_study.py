@@ -18,7 +18,7 @@ from .conftest import CLASSIFIED_AT
 
 COUNT = 2000
 LIMIT_S = 15.0
-"""CPU seconds; about 2 on an idle core, and twice or three times as many where other programs share its caches."""
+"""CPU seconds, with room for a machine whose caches others share: work that grew with the square took far longer."""
 
 
 def took_s(write: Callable[[], Sequence[EvidenceObject]]) -> float:

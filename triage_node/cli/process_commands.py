@@ -74,8 +74,13 @@ def demo(
     http_port: Annotated[int, typer.Option(help="Port of the web server; 0 takes a free one.")] = 8080,
 ) -> None:
     """Start the node and a PACS of its own on loopback, send made-up studies and show what becomes of them."""
+    from rich.console import Console
+
     from triage_node import logs
-    from triage_node.demo import run
+    from triage_node.terminal.ticking import ticking
+
+    with ticking(Console(), "loading the node"):
+        from triage_node.demo import run
 
     logs.configure("demo", "WARNING", "console")
     raise typer.Exit(run(data_dir, stay=not exit_, http_port=http_port))

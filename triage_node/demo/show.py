@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,10 @@ from triage_node.core.identifiers import PeerAddress
 from triage_node.core.study_state import FINAL_STATES
 from triage_node.demo.arrivals import missing_at_pacs, written_heatmaps
 from triage_node.demo.pacs import DemoPacs
-from triage_node.demo.studies import STUDIES, write_all
+from triage_node.demo.studies import STUDIES, DemoStudy, write
 from triage_node.settings import Settings
 from triage_node.supervisor import Supervisor, free_port
+from triage_node.terminal.ticking import ticking
 from triage_node.terminal.worklist_table import worklist_table
 
 START_LIMIT_S = 90.0
@@ -56,13 +55,12 @@ def run(data_dir: Path, *, stay: bool, http_port: int) -> int:
     say(f"PACS of the demo: {pacs.address}; node: {settings.ae_title}@127.0.0.1:{settings.dicom_port}", highlight=False)
     supervisor = Supervisor(settings, logs=data_dir / "logs")
     try:
-        with _ticking(console, "migrating the database"):
+        with ticking(console, "migrating the database"):
             wiring.migrate(settings)
             password = wiring.first_password(settings)
         supervisor.start()
-        _send_all(console, supervisor, settings, data_dir / "studies")
-        rows = _watched(console, supervisor, settings)
-        with _ticking(console, "checking what arrived at the PACS"):
+        rows = _filled(console, supervisor, settings, data_dir / "studies")
+        with ticking(console, "checking what arrived at the PACS"):
             complete = _checked(console, rows, pacs, data_dir, started)
         if stay:
             _stay(console, supervisor, settings, password)
@@ -70,7 +68,7 @@ def run(data_dir: Path, *, stay: bool, http_port: int) -> int:
     except KeyboardInterrupt:
         return 1
     finally:
-        with _ticking(console, "stopping the node"):
+        with ticking(console, "stopping the node"):
             supervisor.stop()
             pacs.stop()
 
@@ -99,41 +97,26 @@ def _usable(port: int) -> int:
     return port or free_port()
 
 
-@contextmanager
-def _ticking(console: Console, what: str) -> Iterator[None]:
-    """Say what is being done, again every second, so that there is never silence, also on a loaded machine."""
-    done = threading.Event()
-
-    def tick() -> None:
-        started = time.monotonic()
-        while not done.wait(1.0):
-            console.print(f"  {what} ... {time.monotonic() - started:.0f} s", highlight=False)
-
-    console.print(what, highlight=False)
-    ticker = threading.Thread(target=tick, daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()
+def _filled(console: Console, supervisor: Supervisor, settings: Settings, folder: Path) -> Sequence[Mapping[str, Any]]:
+    """Make the studies while the node starts, send each as soon as it is made, and watch the worklist fill."""
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as makers:
+        making = [(study, makers.submit(write, study, folder)) for study in STUDIES]
+        with ticking(console, f"starting the node; {len(STUDIES)} studies are made meanwhile"):
+            wait_until_alive(supervisor, settings)
+        with ThreadPoolExecutor(1) as sender:
+            return _watched(console, supervisor, settings, sender.submit(_send_all, console, settings, making))
 
 
-def _send_all(console: Console, supervisor: Supervisor, settings: Settings, folder: Path) -> None:
-    """Make the studies while the node starts, then send each over an association of its own."""
+def _send_all(console: Console, settings: Settings, making: Sequence[tuple[DemoStudy, Future[Path]]]) -> None:
+    """Send each study, once it is made, over an association of its own."""
     scu = wiring.storage_scu(settings.model_copy(update={"ae_title": "DEMO_CT"}))
     node = PeerAddress(settings.ae_title, "127.0.0.1", settings.dicom_port)
-    with _ticking(console, f"making {len(STUDIES)} studies while the node starts"):
-        written = list(write_all(folder, processes=max(1, (os.cpu_count() or 2) - 1)))
-    with _ticking(console, "waiting until every process of the node is alive"):
-        wait_until_alive(supervisor, settings)
-    with _ticking(console, "sending them, each over an association of its own"):
-        for study, path in written:
-            files = sorted(path.glob("*.dcm"))
-            outcomes = list(scu.send_files(node, files))
-            taken = sum(outcome.status_code == 0 for outcome in outcomes)
-            told = f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances"
-            console.print(told, highlight=False)
+    for study, made in making:
+        files = sorted(made.result().glob("*.dcm"))
+        outcomes = list(scu.send_files(node, files))
+        taken = sum(outcome.status_code == 0 for outcome in outcomes)
+        told = f"sent {study.accession_number} {study.name}: {taken} of {len(files)} instances"
+        console.print(told, highlight=False)
 
 
 def wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
@@ -158,22 +141,32 @@ def wait_until_alive(supervisor: Supervisor, settings: Settings) -> None:
     )
 
 
-def _watched(console: Console, supervisor: Supervisor, settings: Settings) -> Sequence[Mapping[str, Any]]:
-    """Show the worklist as it fills, until every study has ended or the time is up."""
+def _watched(
+    console: Console, supervisor: Supervisor, settings: Settings, sending: Future[None]
+) -> Sequence[Mapping[str, Any]]:
+    """Show the worklist as it fills, until every study has ended or has had the time to.
+
+    Raises
+    ------
+    Exception
+        What kept the studies from being sent.
+    """
     repository = wiring.repository(settings)
-    deadline = datetime.now(UTC) + timedelta(seconds=FINISH_LIMIT_S)
     rows: Sequence[Mapping[str, Any]] = ()
-    last_plain = 0.0
+    deadline, last_plain = float("inf"), 0.0
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        while datetime.now(UTC) < deadline:
+        while time.monotonic() < deadline:
             rows = repository.worklist()
             if console.is_terminal:
                 live.update(worklist_table(rows), refresh=True)
             elif time.monotonic() - last_plain >= 1.5:
                 last_plain = time.monotonic()
                 console.print("worklist: " + _in_short(rows), highlight=False, soft_wrap=True)
-            if len(rows) == len(STUDIES) and all(row["state"] in FINAL_STATES for row in rows):
-                break
+            if sending.done():
+                sending.result()
+                deadline = min(deadline, time.monotonic() + FINISH_LIMIT_S)
+                if len(rows) == len(STUDIES) and all(row["state"] in FINAL_STATES for row in rows):
+                    break
             supervisor.watch()
             time.sleep(0.25)
     if not console.is_terminal:

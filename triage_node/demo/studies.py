@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +63,3 @@ def write(study: DemoStudy, folder: Path) -> Path:
     if study.kind == "head with a gap":
         paths[len(paths) // 2].unlink()
     return target
-
-
-def write_all(folder: Path, processes: int) -> Iterator[tuple[DemoStudy, Path]]:
-    """Make the studies in parallel; yield each in order as it is ready."""
-    with ProcessPoolExecutor(processes) as pool:
-        written = [(study, pool.submit(write, study, folder)) for study in STUDIES]
-        for study, future in written:
-            yield study, future.result()
