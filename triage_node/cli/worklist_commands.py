@@ -1,4 +1,4 @@
-"""The results at the terminal: ``worklist``, ``show``, ``deliveries``; and ``reprocess``."""
+"""The results at the terminal: ``worklist``, ``show``, ``deliveries``; and ``reprocess``, ``close``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worklist)
     app.command()(show)
     app.command()(reprocess)
+    app.command()(close)
     deliveries = typer.Typer(help="The outbox: list it, retry what was given up.", no_args_is_help=True)
     deliveries.command("list")(list_deliveries)
     deliveries.command("retry")(retry_deliveries)
@@ -102,6 +103,28 @@ def reprocess(
     if not reopened:
         raise Refused(f"no series of {uid} has ended; there is nothing to read again")
     sys.stdout.write(f"{len(reopened)} series of {uid} will be read again\n")
+
+
+def close(
+    study: Annotated[str, typer.Argument(help="Study Instance UID, accession number or patient ID.")],
+    config: options.Config = None,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Close a study's receiving series now, with what has arrived; later slices open the next revision."""
+    from triage_node import wiring
+    from triage_node.core.errors import Refused
+    from triage_node.core.study_state import State
+
+    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    uid = _study_uid(repository, study)
+    now = wiring.SystemClock().now()
+    series = (repository.study(uid) or {}).get("series", ())
+    receiving = [each for each in series if each["state"] == State.RECEIVING]
+    closed = [each for each in receiving if repository.close_series(each["series_id"], each["revision"], now)]
+    if not closed:
+        raise Refused(f"no series of {uid} is being received; there is nothing to close")
+    sys.stdout.write(f"{len(closed)} series of {uid} closed\n")
 
 
 def list_deliveries(
