@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -138,21 +139,57 @@ def test_only_those_who_may_query_are_offered_it(
     }
 
 
-def _findscu(room: Any, *options: str) -> str:
-    command = ["findscu", "-v", "-aet", "VIEWER", "-aec", "TRIAGE", *options, "127.0.0.1", str(room.port)]
+def _findscu(room: Any, model: str, *keys: str, expected: int = 0) -> str:
+    options = ["-v", "-aet", "VIEWER", "-aec", "TRIAGE", model, *(part for key in keys for part in ("-k", key))]
+    command = ["findscu", *options, "127.0.0.1", str(room.port)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == expected, done.stderr
     return done.stdout + done.stderr
 
 
+def _values(shown: str, keyword: str) -> list[str]:
+    return re.findall(rf"\[([^]]*?)[ \0]?\] .* {keyword}$", shown, re.MULTILINE)
+
+
+needs_findscu = pytest.mark.skipif(shutil.which("findscu") is None, reason="needs DCMTK (apt-get install dcmtk)")
+
+
 @pytest.mark.debian
-@pytest.mark.skipif(shutil.which("findscu") is None, reason="needs DCMTK (apt-get install dcmtk)")
+@needs_findscu
 def test_findscu_reads_the_studies(sqlite_engine: Engine, open_room: Callable[..., Any]) -> None:
     room = open_room(sqlite_engine)
     room.studies.classify(room.studies.arrive(), 0.05)
     room.studies.classify(room.studies.arrive(), 0.93)
     keys = ("QueryRetrieveLevel=STUDY", "PatientName=DOE*", "RequestedProcedurePriority", "StudyInstanceUID")
-    shown = _findscu(room, "-S", *(part for key in keys for part in ("-k", key)))
-    assert shown.count("STAT") == shown.count("ROUTINE") == 1
-    assert shown.index("STAT") < shown.index("ROUTINE")
-    assert "Doe^Jane2" in shown
+    shown = _findscu(room, "-S", *keys)
+    assert _values(shown, "RequestedProcedurePriority") == ["STAT", "ROUTINE"]
+    assert _values(shown, "PatientName") == ["DOE*", "Doe^Jane2", "Doe^Jane1"]
+
+
+@pytest.mark.debian
+@needs_findscu
+def test_findscu_goes_down_to_series_and_images(sqlite_engine: Engine, open_room: Callable[..., Any]) -> None:
+    room = open_room(sqlite_engine)
+    uid = room.studies.arrive()
+    room.studies.arrive()
+    study = ("QueryRetrieveLevel=SERIES", f"StudyInstanceUID={uid}")
+    shown = _findscu(room, "-S", *study, "SeriesInstanceUID", "Modality")
+    (series,) = _values(shown, "SeriesInstanceUID")
+    image = (
+        "QueryRetrieveLevel=IMAGE",
+        *study[1:],
+        f"SeriesInstanceUID={series}",
+        "SOPInstanceUID",
+        "InstanceNumber=3",
+    )
+    assert _values(_findscu(room, "-S", *image), "InstanceNumber") == ["3", "3"]
+    assert "DataSetDoesNotMatchSOPClass" in _findscu(room, "-S", "QueryRetrieveLevel=SERIES", "Modality")
+
+
+@pytest.mark.debian
+@needs_findscu
+@pytest.mark.parametrize("model", ["-W", "-P", "-O"], ids=["modality worklist", "patient root", "patient only"])
+def test_findscu_is_offered_no_other_model(sqlite_engine: Engine, open_room: Callable[..., Any], model: str) -> None:
+    room = open_room(sqlite_engine)
+    room.studies.arrive()
+    assert "No Acceptable Presentation Contexts" in _findscu(room, model, "PatientName", expected=2)

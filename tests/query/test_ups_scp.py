@@ -162,6 +162,16 @@ def test_states_change_as_the_table_of_the_standard_says(
     assert item.PerformedStationNameCodeSequence[0].CodeValue == "VIEWER1"
 
 
+def test_the_transaction_uid_is_the_lock_whichever_title_asks(
+    room: Any, transaction: str, performed: Callable[[str], Dataset]
+) -> None:
+    """A reading system may claim with one of its AE titles and end with another (PS3.4 CC.2.1.3)."""
+    workitem = room.workitem(room.studies.arrive())
+    assert room.change(workitem, "IN PROGRESS", transaction, "VIEWER1") == 0x0000
+    assert room.set(workitem, performed(transaction), "VIEWER2") == 0x0000
+    assert room.change(workitem, "COMPLETED", transaction, "VIEWER3") == 0x0000
+
+
 def test_a_workitem_given_up_makes_place_for_the_next(room: Any, transaction: str) -> None:
     study = room.studies.arrive()
     workitem = room.workitem(study)

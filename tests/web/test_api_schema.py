@@ -11,12 +11,16 @@ from fakes.web import web_parts
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.config import PositiveDataAcceptanceConfig, SchemathesisConfig
 from sqlalchemy import Engine
 
 from triage_node.web.app import make_app
 from triage_node.worklist.repository import SqlStudyRepository
 
 load_all_checks()
+# A made-up If-Match is well formed and past: 412 (RFC 9110 13.1.1).
+ACCEPTED = [*PositiveDataAcceptanceConfig().expected_statuses, "412"]
+CONFIG = SchemathesisConfig.from_dict({"checks": {"positive_data_acceptance": {"expected-statuses": ACCEPTED}}})
 ADMINISTRATOR = {"Authorization": "Bearer administrator"}
 KNOWN_UIDS = {"study_instance_uid": "1.2.826.0.1.1", "series_instance_uid": "1.2.3.1"}
 
@@ -27,7 +31,7 @@ def operations(sqlite_engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
     for probability in (0.93, 0.1):
         studies.forward(studies.arrive(), probability)
     app = make_app(web_parts(sqlite_engine, tmp_path_factory.mktemp("node")))
-    schema = schemathesis.openapi.from_asgi("/api/openapi.json", app, headers=ADMINISTRATOR)
+    schema = schemathesis.openapi.from_asgi("/api/openapi.json", app, config=CONFIG, headers=ADMINISTRATOR)
     return [each.ok() for each in schema.get_all_operations()]
 
 
