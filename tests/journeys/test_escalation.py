@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import email.policy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -17,9 +18,13 @@ from hospital.receivers import Pager
 from hospital.scanner import Scanner
 from hospital.studies import bleeding_head, head_study, study_uid
 from hospital.waiting import wait_until
+from pydicom.dataset import Dataset
 
+from triage_node.core.reader_task import EscalationState
 from triage_node.forwarding.http_post import signature
 from triage_node.supervisor import free_port
+from triage_node.worklist.engine import make_engine
+from triage_node.worklist.reader_tasks import SqlReaderTasks
 
 KEY = b"between the two of us"
 
@@ -74,11 +79,17 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         ward.stop()
 
 
-def test_pager_and_mailbox_are_called_once_each_for_a_study_that_nobody_acknowledges(
+def test_pager_and_mailbox_are_called_once_each_for_a_study_that_nobody_acknowledges_and_for_no_other(
     ward: Ward, tmp_path: Path
 ) -> None:
-    series = head_study(bleeding_head(), AccessionNumber="ACC-1")
-    Scanner(ward.node.address, tmp_path).send(series)
+    taken, series = head_study(bleeding_head()), head_study(bleeding_head(), AccessionNumber="ACC-1")
+    scanner = Scanner(ward.node.address, tmp_path)
+    scanner.send(taken[:1])
+    wait_until(lambda: ward.node.results.row(study_uid(taken)) is not None, "the study is known")
+    _tasks(ward).take(study_uid(taken), "dr.weber", datetime.now(UTC))
+    scanner.send(taken[1:])
+    assert ward.node.results.ended_whole(study_uid(taken), len(taken), within_s=100)["flagged"] is True
+    scanner.send(series)
     assert ward.node.results.ended(study_uid(series), within_s=100)["flagged"] is True
     wait_until(lambda: ward.mailbox.taken and ward.pager.taken, "both were called", within_s=60)
     ((headers, body),) = ward.pager.taken
@@ -89,6 +100,18 @@ def test_pager_and_mailbox_are_called_once_each_for_a_study_that_nobody_acknowle
     (mail,) = ward.mailbox.taken
     assert (mail["To"], mail["From"]) == ("on.call@hospital.example", "triage-node@localhost")
     assert "ACC-1" in mail["Subject"]
+    wait_until(lambda: len(_called(ward, series)) == 2, "both calls are on the study's page")
+    assert _called(ward, taken) == []
+
+
+def _tasks(ward: Ward) -> SqlReaderTasks:
+    return SqlReaderTasks(make_engine(f"sqlite:///{ward.node.data_dir / 'triage_node.sqlite3'}"))
+
+
+def _called(ward: Ward, series: Sequence[Dataset]) -> list[int]:
+    task = _tasks(ward).state_of(study_uid(series))
+    assert task is not None
+    return [each.step for each in task.escalations if each.state is EscalationState.DONE]
 
 
 def test_chain_with_mail_and_no_mail_server_is_refused_at_start(tmp_path: Path) -> None:

@@ -69,5 +69,6 @@ export function send(method, path, body) {
 }
 
 startThemeSwitch();
+document.querySelector(".site-navigation a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 showTimes();
 setInterval(showElapsed, 1000);
