@@ -30,6 +30,7 @@ class _IdList(TypeDecorator[Sequence[int]]):
 
 class _Among(ColumnElement[bool]):
     inherit_cache = True
+    _is_implicitly_boolean = True  # else SQLite is asked whether it equals 1, and uses no index
     type = Boolean()
     _traverse_internals = [  # noqa: RUF012 (read by SQLAlchemy's cache of statements)
         ("column", InternalTraversal.dp_clauseelement),

@@ -15,6 +15,7 @@ from pydicom.dataelem import DataElement
 from sqlalchemy import ColumnElement, and_, func, or_
 
 from triage_node.core.errors import Refused
+from triage_node.core.search_terms import beginnings
 from triage_node.worklist.column_types import storable_text
 
 _WILDCARDS_AT_MOST = 8
@@ -46,6 +47,11 @@ class Texts:
 
     def _is_pattern(self, value: str) -> bool:
         return self.wildcards and ("*" in value or "?" in value)
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """With what words begin in every value that is asked for; none where several are."""
+        return beginnings(self.values[0]) if len(self.values) == 1 else ()
 
     def sql(self, column: ColumnElement[str], *, sqlite: bool) -> ColumnElement[bool]:
         """Return the condition on a column."""

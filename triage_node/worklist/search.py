@@ -33,12 +33,17 @@ def _rows(study: StudyRow) -> list[dict[str, Any]]:
 
 def candidates(session: Session, text: str) -> Sequence[int] | None:
     """Return the ids of the studies that can be meant, if they are few; None where one has to look at all."""
+    return rarest(session, search_terms(text), FEW)
+
+
+def rarest(session: Session, terms: Iterable[str], at_most: int) -> Sequence[int] | None:
+    """Return the ids of the studies in which the rarest of some terms begins a word; None where these are more."""
     shortest: Sequence[int] | None = None
-    for term in search_terms(text):
+    for term in terms:
         # A study with two such terms counts twice: to tell them apart, all of a common beginning would have to be read.
-        with_term = select(SearchTermRow.study_id).where(_begins(term)).limit(FEW + 1)
+        with_term = select(SearchTermRow.study_id).where(_begins(term)).limit(at_most + 1)
         count = session.execute(select(func.count()).select_from(with_term.subquery())).scalar_one()
-        if count <= FEW and (shortest is None or count < len(shortest)):
+        if count <= at_most and (shortest is None or count < len(shortest)):
             shortest = session.scalars(with_term).all()
     return shortest
 

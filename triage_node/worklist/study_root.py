@@ -118,6 +118,8 @@ _COLUMNS: Mapping[str, Any] = {
     "StudyDescription": StudyRow.study_description,
 }
 _NARROW = frozenset({"StudyInstanceUID", "PatientID", "AccessionNumber"})
+_SEARCHED = frozenset({"PatientName", "PatientID", "AccessionNumber"})
+"""Those whose words are among the search terms of a study."""
 _NEVER_KNOWN = frozenset({"StudyID", "PatientBirthDate", "PatientSex", "ReferringPhysicianName"})
 
 
@@ -230,6 +232,8 @@ def _selection(criteria: Mapping[Path, Criterion], *, sqlite: bool) -> Selection
             selection.conditions.append(wanted.sql(_COLUMNS[keyword], sqlite=sqlite))
             exact = isinstance(wanted, Texts) and wanted.is_exact and keyword in _NARROW
             selection.is_narrow |= exact or (keyword == "StudyDate" and isinstance(wanted, Span))
+            if isinstance(wanted, Texts) and keyword in _SEARCHED:
+                selection.words += wanted.beginnings
         elif keyword == "ModalitiesInStudy":
             carried = exists().where(SeriesRow.study_id == StudyRow.id, wanted.sql(_MODALITY, sqlite=sqlite))
             selection.conditions.append(carried)

@@ -1,7 +1,7 @@
 """Which studies a query means, the unread first, of those the most urgent, of those the longest waiting.
 
 A million studies are never sorted: each state and urgency is a stretch of one index in order of arrival, and a key that an
-index answers (patient, accession, UID, date) is looked up there and its few studies sorted here.
+index answers (patient, accession, UID, date, the beginning of a name) is looked up there and its few studies sorted here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from triage_node.core.reader_task import TaskState
 from triage_node.core.study_state import Priority
+from triage_node.worklist.id_lists import among
+from triage_node.worklist.search import rarest
 from triage_node.worklist.tables import StudyRow
 
 _TASK_STATES = (TaskState.SCHEDULED, TaskState.IN_PROGRESS, TaskState.COMPLETED)
@@ -31,12 +33,15 @@ class Selection:
         On ``StudyRow``, all of which hold.
     is_narrow
         One of them is answered by an index with few studies, likely.
+    words
+        Each begins a word of every study that is asked for, as ``core.search_terms`` has them.
     task_states, urgencies
         What is asked of these; the index is ordered by them.
     """
 
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     is_narrow: bool = False
+    words: tuple[str, ...] = ()
     task_states: tuple[TaskState, ...] = _TASK_STATES
     urgencies: tuple[int, ...] = _URGENCIES
 
@@ -45,7 +50,7 @@ def select_studies(session: Session, selection: Selection, limit: int) -> list[i
     """Return the ids of the first ``limit`` studies in the order of reading."""
     if not selection.task_states or not selection.urgencies:
         return []
-    if selection.is_narrow:
+    if selection.is_narrow or _narrowed_by_words(session, selection):
         found = _looked_up(session, selection)
         if found is not None:
             return found[:limit]
@@ -55,6 +60,13 @@ def select_studies(session: Session, selection: Selection, limit: int) -> list[i
             if task_state in selection.task_states and urgency in selection.urgencies and len(ids) < limit:
                 ids += _stretch(session, selection, task_state, urgency, limit - len(ids))
     return ids
+
+
+def _narrowed_by_words(session: Session, selection: Selection) -> bool:
+    few = rarest(session, selection.words, _LOOKED_UP_AT_MOST)
+    if few is not None:
+        selection.conditions.append(among(StudyRow.id, few))
+    return few is not None
 
 
 def _looked_up(session: Session, selection: Selection) -> list[int] | None:

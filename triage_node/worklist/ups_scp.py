@@ -98,6 +98,8 @@ class UpsScp:
                 selection.conditions.append(wanted.sql(self._columns[path], sqlite=self._workitems.is_sqlite))
                 is_exact = isinstance(wanted, Texts) and wanted.is_exact
                 selection.is_narrow |= is_exact and path[-1] in workitem_attributes.NARROW
+                if isinstance(wanted, Texts) and path[-1] in workitem_attributes.SEARCHED:
+                    selection.words += wanted.beginnings
             elif path == ("ProcedureStepState",) and isinstance(wanted, Texts):
                 selection.task_states = tuple(each for each in TaskState if wanted.holds(each.value))
             elif path == ("ScheduledProcedureStepPriority",) and isinstance(wanted, Texts):

@@ -115,6 +115,8 @@ def key_columns() -> Mapping[Path, ColumnElement[Any]]:
 
 NARROW = frozenset({"SOPInstanceUID", "PatientID", "StudyInstanceUID", "AccessionNumber"})
 """Last keywords of the paths whose columns an index answers."""
+SEARCHED = frozenset({"PatientName", "PatientID", "AccessionNumber"})
+"""Last keywords of the paths whose words are among the search terms of a study."""
 
 
 def constants() -> Mapping[Path, tuple[str, ...]]:
