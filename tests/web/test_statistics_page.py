@@ -125,7 +125,6 @@ def test_one_refused_series_alone_is_drawn(client: TestClient, sqlite_engine: En
     assert "<svg" in _shown(client)
 
 
-@pytest.mark.usefixtures("weeks")
 @pytest.mark.parametrize("field", ["from", "until"])
 @pytest.mark.parametrize("text", HOSTILE_VALUES)
 def test_what_is_no_day_is_explained_and_never_run(client: TestClient, field: str, text: str) -> None:

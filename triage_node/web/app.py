@@ -20,6 +20,7 @@ from triage_node.web import (
     images,
     provider_sign_in,
     sign_in,
+    simulator_page,
     statistics_page,
     study_actions,
     study_page,
@@ -51,6 +52,7 @@ def _all_routes(parts: WebParts) -> Iterator[APIRouter]:
     yield from (part.routes(parts) for part in _PAGES)
     if parts.statistics is not None:
         yield statistics_page.routes(parts, parts.statistics)
+        yield simulator_page.routes(parts, parts.statistics)
     yield from _account_routes(parts)
     yield from _api_routes(parts)
 

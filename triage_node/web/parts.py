@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from triage_node.core.drift import DriftTotals
+from triage_node.core.measured_rates import MeasuredRates
 from triage_node.core.ports import (
     ApiTokens,
     AuditTrail,
@@ -73,6 +74,8 @@ class WebParts:
         How many days back the worklist goes where it is not asked for more.
     statistics
         What administrators ask of the results; without it the API has no figures.
+    measured_rates
+        Called for each page that tells how often the flag is right; None where nothing was measured.
     drift_totals
         Called for each scrape of the metrics; without it they say nothing of readings.
     accounts
@@ -92,6 +95,7 @@ class WebParts:
     worklist: Worklist
     worklist_days: int
     statistics: Statistics | None = None
+    measured_rates: Callable[[], MeasuredRates | None] = lambda: None
     drift_totals: Callable[[], DriftTotals] | None = None
     accounts: AccountParts | None = None
     known_hosts: Collection[str] | None = None

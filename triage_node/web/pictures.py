@@ -129,6 +129,19 @@ def count_scale(largest: float) -> Scale:
     return Scale(0.0, steps * step, [(each * step, f"{each * step:,.0f}") for each in range(steps + 1)])
 
 
+def amount_scale(largest: float, unit: str) -> Scale:
+    """Return a scale for amounts of a unit, from 0 to a round number; the number may be a fraction.
+
+    Examples
+    --------
+    >>> [text for _, text in amount_scale(0.7, "min").marks]
+    ['0 min', '0.2 min', '0.4 min', '0.6 min', '0.8 min']
+    """
+    step = _round_step(max(largest, 1e-3) / 4.0)
+    steps = math.ceil(round(max(largest, 1e-3) / step, 6))
+    return Scale(0.0, steps * step, [(each * step, f"{each * step:,.4g} {unit}") for each in range(steps + 1)])
+
+
 def share_scale(largest: float = 1.0) -> Scale:
     """Return a scale for shares, from 0 to a round one that is at most 1.
 

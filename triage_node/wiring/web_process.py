@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triage_node import logs
 from triage_node.settings import Settings
 from triage_node.wiring.database import audit_trail, drift_watch, reader_tasks, repository, statistics, worklist
-from triage_node.wiring.installation import SystemClock, version
+from triage_node.wiring.installation import SystemClock, measured_rates, version
 from triage_node.wiring.path import heart
 from triage_node.wiring.reading import slice_images
 from triage_node.wiring.sign_in import account_parts, accounts, known_hosts
@@ -37,6 +37,7 @@ def web_parts(settings: Settings) -> WebParts:
         worklist=worklist(settings),
         worklist_days=settings.worklist_days,
         statistics=statistics(settings),
+        measured_rates=lambda: measured_rates(settings),
         drift_totals=drift_watch(settings).totals,
         accounts=account_parts(settings, sign_ins),
         known_hosts=known_hosts(settings),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Float, and_, cast, extract, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.drift import Scanner
 from triage_node.core.scanner_silence import WATCHED_DAYS, ScannerSilence
+from triage_node.worklist.elapsed import elapsed_s
 from triage_node.worklist.tables import ObservationRow
 
 
@@ -25,7 +26,7 @@ def scanner_activity(session: Session, now: datetime) -> list[ScannerSilence]:
         .subquery()
     )
     key = (seen.c.calling_ae_title, seen.c.station_name)
-    gap_s = _seconds(session, seen.c.before, seen.c.observed_at)
+    gap_s = elapsed_s(session, seen.c.before, seen.c.observed_at)
     longest_first = func.row_number().over(partition_by=key, order_by=gap_s.desc())
     gaps = select(*key, gap_s.label("gap_s"), longest_first.label("place")).where(seen.c.before.is_not(None)).subquery()
     second = select(gaps).where(gaps.c.place == 2).subquery()
@@ -39,9 +40,3 @@ def scanner_activity(session: Session, now: datetime) -> list[ScannerSilence]:
         for title, station, series, first_at, last_at, gap in session.execute(statement)
     ]
     return sorted(found, key=lambda each: (not each.silent, each.scanner))
-
-
-def _seconds(session: Session, since: ColumnElement[datetime], until: ColumnElement[datetime]) -> ColumnElement[float]:
-    if session.get_bind().dialect.name == "sqlite":
-        return (func.julianday(until) - func.julianday(since)) * 86400.0
-    return cast(extract("epoch", until - since), Float)

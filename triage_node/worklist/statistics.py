@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triage_node.core.drift import Scanner
 from triage_node.core.finding import SUBTYPES
+from triage_node.core.measured_load import MeasuredLoad
 from triage_node.core.ports import Window
 from triage_node.core.proportion import Proportion
 from triage_node.core.reader_agreement import (
@@ -32,6 +33,7 @@ from triage_node.worklist.engine import Database
 from triage_node.worklist.observations import READ
 from triage_node.worklist.percentiles import NOTHING, percentiles
 from triage_node.worklist.reader_tables import FeedbackRow
+from triage_node.worklist.reading_load import reading_load
 from triage_node.worklist.scanner_activity import scanner_activity
 from triage_node.worklist.tables import ObservationRow, StudyRow
 
@@ -68,6 +70,11 @@ class SqlStatistics:
         """Return every scanner of the last days, the silent ones first, then by name."""
         with self._database.reading() as session:
             return scanner_activity(session, now)
+
+    def load(self, window: Window) -> MeasuredLoad:
+        """Return how many studies came in the window, when, and how long they took to read."""
+        with self._database.reading() as session:
+            return reading_load(session, window)
 
 
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]

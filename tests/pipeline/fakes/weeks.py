@@ -31,8 +31,7 @@ def fill_weeks(engine: Engine, now: datetime, *, days: int = 28, seed: int = 7) 
     rows = [row for number, at in enumerate(moments, start=1) for row in _study(number, at, now, draw)]
     with Session(engine) as session, session.begin():
         for kind in (StudyRow, SeriesRow, AnalysisRow, ObservationRow, ReaderTaskRow, FeedbackRow):
-            session.add_all(row for row in rows if isinstance(row, kind))
-            session.flush()  # keys lead from the later kinds to the earlier ones
+            session.bulk_save_objects([row for row in rows if isinstance(row, kind)])  # keys lead to earlier kinds
     return len(moments)
 
 

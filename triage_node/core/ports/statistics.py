@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.measured_load import MeasuredLoad
 from triage_node.core.scanner_silence import ScannerSilence
 
 LONGEST_WINDOW = timedelta(days=366)
@@ -49,4 +50,8 @@ class Statistics(Protocol):
 
     def scanners(self, now: datetime) -> Sequence[ScannerSilence]:
         """Return every scanner of the last days, the silent ones first, then by name."""
+        ...
+
+    def load(self, window: Window) -> MeasuredLoad:
+        """Return how many studies came in the window, when, and how long they took to read."""
         ...
