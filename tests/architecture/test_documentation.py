@@ -12,6 +12,7 @@ import typer
 
 from triage_node.cli import app
 from triage_node.core import dimse_status
+from triage_node.core.audit import AuditAction
 from triage_node.core.reason import REASON_TEXTS, Reason
 from triage_node.core.study_state import DeliveryState, State
 from triage_node.settings import Settings
@@ -58,6 +59,11 @@ def test_runbook_says_what_a_state_means(state: State) -> None:
 @pytest.mark.parametrize("state", DeliveryState)
 def test_runbook_says_what_a_delivery_state_means(state: DeliveryState) -> None:
     assert f"`{state}`" in RUNBOOK
+
+
+@pytest.mark.parametrize("action", AuditAction)
+def test_runbook_says_what_a_line_of_the_audit_trail_means(action: AuditAction) -> None:
+    assert re.search(rf"^\| `{action}` \| .+ \|$", RUNBOOK, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("status", STATUSES_ANSWERED, ids=lambda status: f"0x{status.code:04X}")

@@ -9,6 +9,7 @@ from fakes.site import STUDY, Site, head
 from hospital.node import command
 
 from triage_node.worklist import migrate
+from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.engine import make_engine
 from triage_node.worklist.repository import SqlStudyRepository
 
@@ -27,6 +28,8 @@ def test_a_receiving_series_is_closed_at_once_and_then_read(site: Site, tmp_path
     closed = command("close", STUDY, "--data-dir", tmp_path)
     assert (closed.returncode, closed.stdout) == (0, f"1 series of {STUDY} closed\n"), closed.stderr
     assert site.state() == "CLOSED"
+    (line,) = SqlAuditTrail(make_engine(f"sqlite:///{tmp_path / 'triage_node.sqlite3'}")).of_study(STUDY, 10)
+    assert (line.actor.partition(":")[0], line.action, line.detail) == ("cli", "CLOSED", {"series": 1})
     site.path.ring_due()
     assert site.bell.reads
     again = command("close", STUDY, "--data-dir", tmp_path)

@@ -11,9 +11,11 @@ import pytest
 from fakes.site import PACS, Site
 from hospital.node import command
 
+from triage_node.core.audit import AuditFilter
 from triage_node.core.circuit_breaker import BreakerRules
 from triage_node.core.dimse_status import Action
 from triage_node.worklist import migrate
+from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.engine import make_engine
 from triage_node.worklist.repository import SqlStudyRepository
 
@@ -57,3 +59,5 @@ def test_a_destination_that_is_left_alone_is_shown_until_a_retry_probes_it(site:
     assert "Destinations that do not answer" in text
     assert deliveries(tmp_path, "retry") == "2 deliveries are due again\n"
     assert {(each["state"], each["breaker"]) for each in listed(tmp_path)} == {("DUE", "HALF_OPEN")}
+    (line,) = SqlAuditTrail(make_engine(f"sqlite:///{tmp_path / 'triage_node.sqlite3'}")).page(AuditFilter(), 10)
+    assert (line.action, line.detail) == ("DELIVERIES_RETRIED", {"count": 2})

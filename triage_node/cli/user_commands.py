@@ -10,16 +10,14 @@ import getpass
 import sys
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from triage_node.cli import options
+from triage_node.cli.audit import note
 from triage_node.core.access import Role
 from triage_node.core.audit import AuditAction
-
-if TYPE_CHECKING:
-    from triage_node.settings import Settings
 
 Name = Annotated[str, typer.Argument(help="Name of the user.")]
 Generate = Annotated[
@@ -63,7 +61,7 @@ def add_user(
     settings = options.load(config, data_dir=data_dir, database_url=database_url)
     users, password = wiring.existing_users(settings), _password(generate)
     made = users.add(name, role, password, wiring.SystemClock().now())
-    _note(settings, AuditAction.USER_ADDED, user=made.name, role=made.role)
+    note(settings, AuditAction.USER_ADDED, user=made.name, role=made.role)
     shown = {"name": made.name, "role": made.role, **({"password": password} if generate else {})}
     _say(
         shown,
@@ -85,7 +83,7 @@ def set_role(
     settings = options.load(config, data_dir=data_dir, database_url=database_url)
     users = wiring.existing_users(settings)
     users.set_role(name, role)
-    _note(settings, AuditAction.ROLE_SET, user=users.named(name).name, role=role)
+    note(settings, AuditAction.ROLE_SET, user=users.named(name).name, role=role)
     sys.stdout.write(f"{users.named(name).name} is {role} now\n")
 
 
@@ -101,7 +99,7 @@ def disable_user(
     settings = options.load(config, data_dir=data_dir, database_url=database_url)
     users = wiring.existing_users(settings)
     users.disable(name)
-    _note(settings, AuditAction.USER_DISABLED, user=users.named(name).name)
+    note(settings, AuditAction.USER_DISABLED, user=users.named(name).name)
     sys.stdout.write(f"{users.named(name).name} is shut out\n")
 
 
@@ -118,7 +116,7 @@ def enable_user(
     users = wiring.existing_users(settings)
     users.enable(name)
     users.unlock(name)
-    _note(settings, AuditAction.USER_ENABLED, user=users.named(name).name)
+    note(settings, AuditAction.USER_ENABLED, user=users.named(name).name)
     sys.stdout.write(f"{users.named(name).name} may sign in\n")
 
 
@@ -141,7 +139,7 @@ def set_password(
     found = users.named(name)
     password = _password(generate)
     users.set_password(name, password)
-    _note(settings, AuditAction.PASSWORD_SET, user=found.name)
+    note(settings, AuditAction.PASSWORD_SET, user=found.name)
     shown = {"name": found.name, **({"password": password} if generate else {})}
     _say(shown, json_, f"the password of {found.name} is set" + (f", shown once: {password}" if generate else ""))
 
@@ -186,7 +184,7 @@ def add_token(
     now = wiring.SystemClock().now()
     expires_at = now + timedelta(days=days) if days is not None else None
     secret = wiring.api_tokens(settings).make(found.name, name, now, expires_at)
-    _note(settings, AuditAction.TOKEN_MADE, user=found.name, token=name)
+    note(settings, AuditAction.TOKEN_MADE, user=found.name, token=name)
     shown = {"user": found.name, "name": name, "expires_at": expires_at, "token": secret}
     _say(_plain(shown), json_, secret)
 
@@ -227,7 +225,7 @@ def revoke_token(
     settings = options.load(config, data_dir=data_dir, database_url=database_url)
     found = wiring.existing_users(settings).named(user)
     wiring.api_tokens(settings).revoke(found.name, name)
-    _note(settings, AuditAction.TOKEN_REVOKED, user=found.name, token=name)
+    note(settings, AuditAction.TOKEN_REVOKED, user=found.name, token=name)
     sys.stdout.write(f"the token {name} of {found.name} is revoked\n")
 
 
@@ -249,13 +247,6 @@ def _password(generate: bool) -> str:
     if password != getpass.getpass("Again: "):
         raise PasswordRejected("the password was not typed twice alike")
     return password
-
-
-def _note(settings: Settings, action: AuditAction, **detail: Any) -> None:
-    from triage_node import wiring
-
-    actor = f"cli:{getpass.getuser()}"
-    wiring.audit_trail(settings).note(actor, action, None, "", detail, wiring.SystemClock().now())
 
 
 def _say(shown: dict[str, Any], json_: bool, line: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from triage_node.cli import options
+from triage_node.cli.audit import note
+from triage_node.core.audit import AuditAction
 from triage_node.core.study_state import DeliveryState
 
 if TYPE_CHECKING:
@@ -97,11 +99,13 @@ def reprocess(
     from triage_node import wiring
     from triage_node.core.errors import Refused
 
-    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    settings = options.load(config, data_dir=data_dir, database_url=database_url)
+    repository = wiring.results(settings)
     uid = _study_uid(repository, study)
     reopened = repository.reprocess(uid, wiring.SystemClock().now())
     if not reopened:
         raise Refused(f"no series of {uid} has ended; there is nothing to read again")
+    note(settings, AuditAction.REPROCESSED, uid, series=len(reopened))
     sys.stdout.write(f"{len(reopened)} series of {uid} will be read again\n")
 
 
@@ -116,7 +120,8 @@ def close(
     from triage_node.core.errors import Refused
     from triage_node.core.study_state import State
 
-    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    settings = options.load(config, data_dir=data_dir, database_url=database_url)
+    repository = wiring.results(settings)
     uid = _study_uid(repository, study)
     now = wiring.SystemClock().now()
     series = (repository.study(uid) or {}).get("series", ())
@@ -124,6 +129,7 @@ def close(
     closed = [each for each in receiving if repository.close_series(each["series_id"], each["revision"], now)]
     if not closed:
         raise Refused(f"no series of {uid} is being received; there is nothing to close")
+    note(settings, AuditAction.CLOSED, uid, series=len(closed))
     sys.stdout.write(f"{len(closed)} series of {uid} closed\n")
 
 
@@ -166,7 +172,9 @@ def retry_deliveries(
     """Make given-up deliveries due again; a destination that was left alone is tried at once."""
     from triage_node import wiring
 
-    repository = wiring.results(options.load(config, data_dir=data_dir, database_url=database_url))
+    settings = options.load(config, data_dir=data_dir, database_url=database_url)
+    repository = wiring.results(settings)
     uid = _study_uid(repository, study) if study else None
     again = repository.retry_deliveries(wiring.SystemClock().now(), study_instance_uid=uid)
+    note(settings, AuditAction.DELIVERIES_RETRIED, uid, count=again)
     sys.stdout.write(f"{again} deliveries are due again\n")
