@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from fakes.web import web_parts
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine
 
+from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
+from triage_node.core.escalation import EscalationStep
 from triage_node.web.app import make_app
+from triage_node.worklist.escalations import SqlEscalations
 from triage_node.worklist.repository import SqlStudyRepository
 
 API = "/api/v1"
@@ -145,6 +150,18 @@ def test_a_change_is_never_answered_with_what_the_program_has_already(app: objec
         assert (answer.status_code, answer.json()["acknowledged_by"]) == (200, "radiologist")
 
 
+def test_a_reading_says_who_was_called_because_nobody_acknowledged(
+    client: TestClient, studies: Studies, engine: Engine
+) -> None:
+    uid = studies.arrive(minutes_ago=20)
+    studies.classify(uid)
+    now = datetime.now(UTC)
+    pager = Destination("pager", DestinationKind.WEBHOOK, "https://pager.example/ich")
+    assert SqlEscalations(engine).plan((EscalationStep(60.0, pager),), now, flagged_since=now - timedelta(hours=1)) == 1
+    (step,) = client.get(f"{API}/studies/{uid}/reading").json()["escalations"]
+    assert (step["step"], step["state"], step["ended_at"]) == (1, "DUE", None)
+
+
 def test_given_up_deliveries_are_tried_again(client: TestClient, studies: Studies) -> None:
     uid = studies.arrive()
     studies.evidence(uid)
@@ -202,6 +219,18 @@ def test_a_browser_needs_its_csrf_token_where_a_program_does_not(app: object, st
     assert browser.post(f"{API}/studies/{uid}/acknowledge", headers=proved).status_code == 200
 
 
+def test_guide_names_every_operation_and_its_permission(client: TestClient) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "API.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (GET|POST) `([^`?]+)` \| `(\w+)` \|", guide, re.MULTILINE)
+    described = client.get("/api/openapi.json").json()["paths"]
+    operations = [
+        (method.upper(), path.removeprefix(API), each["x-required-permission"])
+        for path, methods in described.items()
+        for method, each in methods.items()
+    ]
+    assert sorted(listed) == sorted([*operations, ("GET", "/users", "ADMINISTER")])  # that one needs accounts
+
+
 def test_reference_page_and_description_name_every_operation(client: TestClient) -> None:
     described = client.get("/api/openapi.json").json()
     page = client.get("/api")
@@ -210,4 +239,5 @@ def test_reference_page_and_description_name_every_operation(client: TestClient)
     for path, methods in described["paths"].items():
         assert path in page.text
         assert all(each["x-required-permission"] in page.text for each in methods.values())
+    assert "STAT | HIGH | ROUTINE" in page.text
     assert TestClient(client.app).get("/api/openapi.json").status_code == 401

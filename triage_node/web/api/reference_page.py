@@ -64,7 +64,7 @@ def _operation(document: Mapping[str, Any], path: str, method: str, described: M
                 "name": each["name"],
                 "where": each["in"],
                 "required": each.get("required", False),
-                "type": _type(each["schema"]),
+                "type": _type(document, _without_null(each["schema"])),
                 "description": each.get("description") or each["schema"].get("description", ""),
             }
             for each in described.get("parameters", [])
@@ -102,28 +102,39 @@ def _fields(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[
     for name, each in described.get("properties", {}).items():
         yield {
             "name": name,
-            "type": _type(each),
+            "type": _type(document, each),
             "required": name in required,
             "description": each.get("description") or _resolved(document, each).get("description", ""),
         }
 
 
-def _type(schema: Mapping[str, Any]) -> str:
-    """Say of a schema in a few words what it lets through.
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what may stand in an address, where nothing is null but left out."""
+    values = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
+    return {**schema, "anyOf": values} if values else schema
+
+
+def _type(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Say of a schema in a few words what it lets through; of codes, which.
 
     Examples
     --------
-    >>> _type({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}), _type({"$ref": "#/components/schemas/Study"})
+    >>> verdict, study = ({"$ref": f"#/components/schemas/{name}"} for name in ("Verdict", "Study"))
+    >>> document = {"components": {"schemas": {"Verdict": {"enum": ["AGREE", "DISAGREE"]}, "Study": {"type": "object"}}}}
+    >>> _type(document, {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}), _type(document, study)
     ('integer or null', 'Study')
+    >>> _type(document, verdict)
+    'AGREE | DISAGREE'
     """
     if "$ref" in schema:
-        return str(schema["$ref"]).rsplit("/", 1)[1]
+        resolved = _resolved(document, schema)
+        return _type(document, resolved) if "enum" in resolved else str(schema["$ref"]).rsplit("/", 1)[1]
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_type(document, each) for each in schema["anyOf"]))
     if "enum" in schema:
         return " | ".join(str(each) for each in schema["enum"])
     if "const" in schema:
         return str(schema["const"])
     if schema.get("type") == "array":
-        return f"list of {_type(schema.get('items', {}))}"
+        return f"list of {_type(document, schema.get('items', {}))}"
     return str(schema.get("format") or schema.get("type", "any"))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from triage_node.core.commitment import CommitmentState
-from triage_node.core.reader_task import TaskState, Verdict
+from triage_node.core.reader_task import EscalationState, TaskState, Verdict
 from triage_node.core.reason import Reason
 from triage_node.core.study_state import DeliveryState, Priority, State
 
@@ -224,12 +224,24 @@ class GivenFeedback(BaseModel):
     given_at: datetime = Field(description="UTC.")
 
 
+class EscalationStep(BaseModel):
+    """A step of the chain that became due because nobody had acknowledged the study."""
+
+    step: int = Field(ge=1, description="Its place in the chain.")
+    state: EscalationState = Field(description="STOPPED: somebody acknowledged the study before.")
+    due_at: datetime = Field(description="When it was due, UTC.")
+    ended_at: datetime | None = Field(description="When somebody was called, or it was stopped or given up, UTC.")
+    attempts: int = Field(ge=0, description="How often it was tried.")
+    detail: str = Field(description="What the last attempt was answered.")
+
+
 class ReaderTask(ReadingState):
     """How the reading by a person stands, with what readers said."""
 
     study_instance_uid: StudyUid
     shown_revision: int | None = Field(description="Revision that the study shows, for feedback; null: not read.")
     feedback: list[GivenFeedback] = Field(description="Oldest first.")
+    escalations: list[EscalationStep] = Field(description="Who was called, the earliest first.")
 
 
 class StudyRecord(Study):
