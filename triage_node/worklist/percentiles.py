@@ -1,53 +1,34 @@
-"""Percentiles that SQLite and PostgreSQL work out alike, by window functions: only a few rows a group leave the database."""
+"""Percentiles of durations, interpolated between neighbours as numpy and SQL's ``percentile_cont`` do.
+
+They are worked out here, in one pass over the rows, and not by the database: SQLite has no such function, and window
+functions in its place walk the rows once for every grouping.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from sqlalchemy import ColumnElement, Integer, Select, cast, func, or_, select
-from sqlalchemy.orm import Session
 
 SHARES = (50, 95)
 """Per cent."""
 
 
-def percentiles(
-    session: Session, values: Select[Any], group: ColumnElement[Any], value: ColumnElement[Any]
-) -> Mapping[Any, dict[str, float]]:
-    """Return count, p50 and p95 of ``value`` in each group, interpolated between neighbours as ``percentile_cont`` does.
+def percentiles(durations_s: Iterable[float]) -> Mapping[str, Any]:
+    """Return how many durations there are, and their percentiles, seconds; None of nothing.
 
-    Parameters
-    ----------
-    values
-        A statement whose FROM and WHERE give the rows; what it selects is replaced.
+    Examples
+    --------
+    >>> percentiles([4.0, 1.0, 3.0])
+    {'count': 3, 'p50_s': 3.0, 'p95_s': 3.9}
+    >>> percentiles([])
+    {'count': 0, 'p50_s': None, 'p95_s': None}
     """
-    rows = values.with_only_columns(group.label("key"), value.label("value")).where(value.is_not(None)).subquery()
-    place = func.row_number().over(partition_by=rows.c.key, order_by=rows.c.value)
-    ranked = select(
-        rows.c.key, rows.c.value, place.label("place"), func.count().over(partition_by=rows.c.key).label("size")
-    ).subquery()
-    below = [1 + cast((ranked.c.size - 1) * share, Integer).op("/")(100) for share in SHARES]  # divides integers
-    needed = or_(*(ranked.c.place.in_((each, each + 1)) for each in below))
-    found: dict[Any, dict[int, float]] = {}
-    sizes: dict[Any, int] = {}
-    for key, each, rank, size in session.execute(
-        select(ranked.c.key, ranked.c.value, ranked.c.place, ranked.c.size).where(needed)
-    ):
-        found.setdefault(key, {})[rank] = float(each)
-        sizes[key] = size
-    return {key: _summary(sizes[key], places) for key, places in found.items()}
+    ranked = sorted(durations_s)
+    return {"count": len(ranked)} | {f"p{share}_s": _at(ranked, share) if ranked else None for share in SHARES}
 
 
-def _summary(size: int, places: Mapping[int, float]) -> dict[str, float]:
-    summary: dict[str, float] = {"count": size}
-    for share in SHARES:
-        below, rest = divmod((size - 1) * share, 100)
-        lower = places[below + 1]
-        upper = places.get(below + 2, lower)
-        summary[f"p{share}_s"] = lower + (upper - lower) * rest / 100
-    return summary
-
-
-NOTHING: Mapping[str, Any] = {"count": 0} | {f"p{share}_s": None for share in SHARES}
-"""What a group without values has."""
+def _at(ranked: list[float], share: int) -> float:
+    below, rest = divmod((len(ranked) - 1) * share, 100)
+    lower = ranked[below]
+    upper = ranked[min(below + 1, len(ranked) - 1)]
+    return lower + (upper - lower) * rest / 100

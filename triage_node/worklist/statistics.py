@@ -1,15 +1,16 @@
 """Figures over a window of time, from the tables and from the view that people query too (``v_turnaround``).
 
-Every statement is bounded by an indexed time, and what leaves the database is a few rows a day, an hour or a reason.
+Every statement is bounded by an indexed time. What leaves the database is a few rows a day or a reason, and for the times one
+narrow row for each study.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, ColumnElement, Engine, Float, and_, case, column, extract, func, literal, select, table
+from sqlalchemy import Boolean, ColumnElement, Engine, Float, and_, case, column, extract, func, select, table
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from triage_node.core.drift import Scanner
@@ -31,12 +32,13 @@ from triage_node.core.study_state import State
 from triage_node.worklist.column_types import UtcDateTime
 from triage_node.worklist.engine import Database
 from triage_node.worklist.observations import READ
-from triage_node.worklist.percentiles import NOTHING, percentiles
+from triage_node.worklist.percentiles import percentiles
 from triage_node.worklist.reader_tables import FeedbackRow
 from triage_node.worklist.reading_load import reading_load
 from triage_node.worklist.scanner_activity import scanner_activity
 from triage_node.worklist.tables import ObservationRow, StudyRow
 
+HOURS_A_DAY = 24
 _TURNAROUND = table(
     "v_turnaround",
     column("received_at", UtcDateTime()),
@@ -45,6 +47,15 @@ _TURNAROUND = table(
     column("slice_to_flag_s", Float()),
     column("flag_to_acknowledge_s", Float()),
 )
+
+
+class _Turnaround(NamedTuple):
+    """Of one reading: the hour (UTC) in which its last slice came, and seconds; None: not acknowledged."""
+
+    hour: int
+    flagged: bool
+    to_flag_s: float
+    to_acknowledge_s: float | None
 
 
 class SqlStatistics:
@@ -56,12 +67,13 @@ class SqlStatistics:
     def statistics(self, window: Window) -> dict[str, Any]:
         """Return the figures."""
         with self._database.reading() as session:
+            turnarounds = _turnarounds(session, window)
             return {
                 "since": window.since.astimezone(UTC).isoformat(),
                 "until": window.until.astimezone(UTC).isoformat(),
                 "volume": _volume(session, window),
-                "time_to_flag": _time_to_flag(session, window),
-                "acknowledgement": _acknowledgement(session, window),
+                "time_to_flag": _time_to_flag(turnarounds),
+                "acknowledgement": _acknowledgement(turnarounds),
                 "agreement": _agreement(session, window),
                 "refusals": _refusals(session, window),
             }
@@ -120,33 +132,39 @@ def _last_day(window: Window) -> date:
     return (window.until.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
-def _time_to_flag(session: Session, window: Window) -> dict[str, Any]:
-    rows = select().select_from(_TURNAROUND).where(_within(_TURNAROUND.c.received_at, window))
-    took_s = _TURNAROUND.c.slice_to_flag_s
-    of_hour = percentiles(session, rows, extract("hour", _TURNAROUND.c.last_slice_at), took_s)
-    by_flag = percentiles(session, rows, _TURNAROUND.c.flagged, took_s)
-    overall = percentiles(session, rows, literal(1), took_s)
+def _turnarounds(session: Session, window: Window) -> Sequence[_Turnaround]:
+    shown = _TURNAROUND.c
+    hour = extract("hour", shown.last_slice_at)
+    statement = select(hour, shown.flagged, shown.slice_to_flag_s, shown.flag_to_acknowledge_s)
+    rows = session.execute(statement.where(_within(shown.received_at, window)))
+    return [_Turnaround(int(hour), flagged, to_flag_s, to_ack_s) for hour, flagged, to_flag_s, to_ack_s in rows]
+
+
+def _time_to_flag(turnarounds: Sequence[_Turnaround]) -> dict[str, Any]:
     return {
-        "all": overall.get(1, NOTHING),
-        "flagged": by_flag.get(True, NOTHING),
-        "hours": [{"hour": hour} | dict(of_hour.get(hour, NOTHING)) for hour in range(24)],
+        "all": percentiles(each.to_flag_s for each in turnarounds),
+        "flagged": percentiles(each.to_flag_s for each in turnarounds if each.flagged),
+        "hours": _by_hour((each.hour, each.to_flag_s) for each in turnarounds),
     }
 
 
-def _acknowledgement(session: Session, window: Window) -> dict[str, Any]:
-    took_s = _TURNAROUND.c.flag_to_acknowledge_s
-    flagged = and_(_within(_TURNAROUND.c.received_at, window), _TURNAROUND.c.flagged)
-    counts = session.execute(
-        select(func.count(), _counted(took_s.is_not(None))).select_from(_TURNAROUND).where(flagged)
-    ).one()
-    rows = select().select_from(_TURNAROUND).where(flagged, took_s >= 0.0)
-    of_hour = percentiles(session, rows, extract("hour", _TURNAROUND.c.last_slice_at), took_s)
+def _acknowledgement(turnarounds: Sequence[_Turnaround]) -> dict[str, Any]:
+    flagged = [each for each in turnarounds if each.flagged]
+    acknowledged = [(each.hour, each.to_acknowledge_s) for each in flagged if each.to_acknowledge_s is not None]
+    after_flag = [(hour, took_s) for hour, took_s in acknowledged if took_s >= 0.0]
     return {
-        "flagged": counts[0],
-        "acknowledged": counts[1],
-        **percentiles(session, rows, literal(1), took_s).get(1, NOTHING),
-        "hours": [{"hour": hour} | dict(of_hour.get(hour, NOTHING)) for hour in range(24)],
+        "flagged": len(flagged),
+        "acknowledged": len(acknowledged),
+        **percentiles(took_s for _, took_s in after_flag),
+        "hours": _by_hour(after_flag),
     }
+
+
+def _by_hour(durations: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
+    of_hour: list[list[float]] = [[] for _ in range(HOURS_A_DAY)]
+    for hour, took_s in durations:
+        of_hour[hour].append(took_s)
+    return [{"hour": hour, **percentiles(each)} for hour, each in enumerate(of_hour)]
 
 
 def _agreement(session: Session, window: Window) -> dict[str, Any]:
