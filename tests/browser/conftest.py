@@ -11,23 +11,19 @@ import os
 import re
 import secrets
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fakes.studies import Studies
+from fakes.web_server import LIMIT_S, WebServer
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from triage_node.core.access import Role
 from triage_node.settings import Settings
-from triage_node.web.app import make_app
 from triage_node.web.visitors import SESSION_COOKIE
 from triage_node.wiring.web_process import web_parts
 from triage_node.worklist.account_tables import UserRow, WebSessionRow
@@ -43,8 +39,6 @@ CHROMIUM_ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-LIMIT_S = 20.0
-"""Longest wait for the server to start or end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,43 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.debian)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="needs Debian's chromium"))
-
-
-class WebServer:
-    """The node's web process, in a thread, on a port that it keeps when it is started again."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Serve; returns when it answers."""
-        app = make_app(web_parts(self._settings))
-        config = uvicorn.Config(
-            app, "127.0.0.1", self.port, log_level="warning", access_log=False, timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + LIMIT_S
-        while not self._server.started:
-            assert self._thread.is_alive(), "the web server did not start"
-            assert time.monotonic() < deadline, "the web server did not start in time"
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End it, open streams too."""
-        if self._server is None or self._thread is None:
-            return
-        self._server.should_exit = True
-        self._thread.join(LIMIT_S)
-        assert not self._thread.is_alive(), "the web server did not end in time"
-        self._server = self._thread = None
 
 
 @pytest.fixture
@@ -104,7 +61,7 @@ def settings(tmp_path: Path, sqlite_engine: Engine) -> Settings:
 def server(settings: Settings) -> Iterator[WebServer]:
     """The real application, serving."""
     settings.data_dir.mkdir(exist_ok=True)
-    served = WebServer(settings)
+    served = WebServer(lambda: web_parts(settings))
     served.start()
     yield served
     served.stop()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,7 +75,7 @@ class View:
 class _Watcher:
     view: View
     events: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(_QUEUE_LENGTH))
-    overrun: bool = False
+    ended: bool = False
 
 
 class EventStreams:
@@ -102,12 +103,12 @@ class EventStreams:
             yield f"retry: {RETRY_MS}\n\n"
             yield await run_in_threadpool(self._missed, view, since)
             proved_at = time.monotonic()
-            while not watcher.overrun:
+            while not watcher.ended:
                 try:
                     event = await asyncio.wait_for(watcher.events.get(), HEARTBEAT_S)
                 except TimeoutError:
                     event = ": still here\n\n"
-                if time.monotonic() - proved_at >= HEARTBEAT_S:
+                if not watcher.ended and time.monotonic() - proved_at >= HEARTBEAT_S:
                     if not await run_in_threadpool(_may_still_look, request):
                         yield "event: ended\ndata: {}\n\n"
                         return
@@ -122,10 +123,14 @@ class EventStreams:
             self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:
-        """Look for changes as long as anybody watches."""
+        """Look for changes as long as anybody watches; streams of a process that ends come back to the next one."""
         changes = _Changes(self._parts)
         while self._watchers:
             await asyncio.sleep(LOOK_EVERY_S)
+            if self._parts.ending():
+                for watcher in list(self._watchers):
+                    _end(watcher)
+                continue
             try:
                 events = await run_in_threadpool(changes.events, {each.view for each in self._watchers})
             except Transient as error:
@@ -151,7 +156,13 @@ def _hand_over(watcher: _Watcher, event: str) -> None:
     try:
         watcher.events.put_nowait(event)
     except asyncio.QueueFull:  # a browser that takes nothing: its stream ends, and it comes back with its last mark
-        watcher.overrun = True
+        watcher.ended = True
+
+
+def _end(watcher: _Watcher) -> None:
+    watcher.ended = True
+    with suppress(asyncio.QueueFull):  # one whose queue is full does not wait for it
+        watcher.events.put_nowait(": the node ends\n\n")
 
 
 def _may_still_look(request: Request) -> bool:

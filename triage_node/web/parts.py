@@ -80,6 +80,8 @@ class WebParts:
         Called for each scrape of the metrics; without it they say nothing of readings.
     accounts
         Without them there are no pages to sign in at: visitors are known by what lies before this application.
+    ending
+        Called by streams: whether this process is about to end, and they with it.
     known_hosts
         Names that this node answers to, beside loopback ones and addresses; None: to any.
     """
@@ -98,4 +100,5 @@ class WebParts:
     measured_rates: Callable[[], MeasuredRates | None] = lambda: None
     drift_totals: Callable[[], DriftTotals] | None = None
     accounts: AccountParts | None = None
+    ending: Callable[[], bool] = lambda: False
     known_hosts: Collection[str] | None = None

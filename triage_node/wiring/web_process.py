@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from triage_node import logs
@@ -12,8 +14,8 @@ from triage_node.wiring.path import heart
 from triage_node.wiring.reading import slice_images
 from triage_node.wiring.sign_in import account_parts, accounts, known_hosts
 
-STREAMS_END_WITHIN_S = 2
-"""Streams of open worklists never end by themselves; browsers come back to the next process."""
+ANSWERS_END_WITHIN_S = 2
+"""Streams of open worklists end as soon as the process is to end; what is still being answered after this is cut off."""
 
 if TYPE_CHECKING:
     from triage_node.web.parts import WebParts
@@ -51,19 +53,25 @@ def run_web(settings: Settings, supervisor: int | None = None) -> None:
 
     from triage_node.web.app import make_app
 
-    app = make_app(web_parts(settings))
+    server: uvicorn.Server
+    app = make_app(replace(web_parts(settings), ending=lambda: server.should_exit))
     heart(settings, "web", supervisor, port=settings.http_port)
-    uvicorn.run(
+    configured = uvicorn.Config(
         app,
         host=settings.http_host,
         port=settings.http_port,
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
+        timeout_graceful_shutdown=ANSWERS_END_WITHIN_S,
         # Without a proxy that is trusted, nobody says from elsewhere who he is: uvicorn's default believes loopback.
         proxy_headers=bool(settings.http_trusted_proxies),
         forwarded_allow_ips=list(settings.http_trusted_proxies),
         ssl_certfile=settings.http_tls_certificate,
         ssl_keyfile=settings.http_tls_key,
     )
+    server = uvicorn.Server(configured)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(1)  # uvicorn has said why
