@@ -266,6 +266,25 @@ def test_width_and_level_are_typed_dragged_and_reset(opened: Page, study: ReadSt
     assert (drawn(opened), drawn(opened, window="bone")) == (before, of_bone)
 
 
+def test_what_the_reader_has_set_outlasts_a_form(opened: Page, study: ReadStudy) -> None:
+    opened.get_by_role("button", name="Brain", exact=True).click()
+    opened.get_by_role("button", name="Zoom in").click()
+    opened.get_by_role("slider", name="Heatmap opacity, per cent").fill("20")
+    width = opened.get_by_role("spinbutton", name="Width of the brain window, HU")
+    width.fill("50")
+    width.press("Enter")
+    opened.get_by_role("button", name="Take", exact=True).click()
+    expect(opened.get_by_text("You are reading this study")).to_be_visible()
+    on_slice(opened, study, study.flagged[0])
+    expect(width).to_have_value("50")
+    expect(opened.locator("#zoom-level")).to_have_text("125 %")
+    expect(opened.locator(f"{BRAIN} canvas.heat")).to_have_css("opacity", "0.2")
+    expect(opened.locator('.pane[data-window="bone"]')).to_be_hidden()
+    opened.goto(study.path)
+    on_slice(opened, study, study.flagged[0])
+    expect(width).to_have_value("80")
+
+
 def test_two_fingers_enlarge_on_a_phone(page: Page, sign_in: SignIn, study: ReadStudy) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     sign_in()

@@ -166,6 +166,28 @@ export class SliceViewer {
     for (const pane of this.panes) if (pane.resetWindow()) this.redraw(pane);
   }
 
+  // How the reader has set it, for a page that is loaded anew; which slice is shown is in the address.
+  view() {
+    return {
+      showing: this.root.querySelector(".panes").dataset.showing,
+      zoom: [this.zoom.scale, this.zoom.x, this.zoom.y],
+      heat: this.heatSwitch ? [this.heatSwitch.checked, this.fade.value] : null,
+      panes: this.panes.map((pane) => [pane.window.width, pane.window.center, pane.heatIsOn]),
+    };
+  }
+
+  setView({ showing, zoom, heat, panes }) {
+    this.zoom.place(...zoom);
+    if (heat && this.heatSwitch) [this.heatSwitch.checked, this.fade.value] = heat;
+    this.setFade();
+    this.panes.forEach((pane, index) => {
+      const [width, center, heatIsOn] = panes[index];
+      pane.setWindow(width, center);
+      if (pane.heatButton && pane.heatIsOn !== heatIsOn) pane.switchHeat();
+    });
+    this.showWindow(showing);
+  }
+
   setFade() {
     if (!this.fade) return;
     for (const pane of this.panes) pane.heat.style.opacity = String(Number(this.fade.value) / 100);

@@ -1,6 +1,7 @@
 // The page of a study: the viewer, and how the study stands while the page is open. Nothing that is being read is ever
 // exchanged: the page says that something newer is there.
 
+import { keepView, restoreView } from "./kept_view.js";
 import { SliceViewer } from "./slice_viewer.js";
 import { showTimes } from "./triage.js";
 
@@ -114,8 +115,12 @@ function tellOfNewerReading(panel) {
 }
 
 function start() {
-  const viewer = document.getElementById("viewer");
-  if (viewer) new SliceViewer(viewer);
+  const root = document.getElementById("viewer");
+  if (root) {
+    const viewer = new SliceViewer(root);
+    restoreView(viewer);
+    document.querySelector("main").addEventListener("submit", () => keepView(viewer));
+  }
   const panel = document.getElementById("reading");
   if (!panel) return;
   const standing = new StandingPanel(panel);
