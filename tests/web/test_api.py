@@ -120,7 +120,12 @@ def test_reading_steps_follow_the_table_and_say_who_was_faster(app: object, stud
     said = {"revision": 1, "finding": "ICH", "verdict": "DISAGREE", "comment": "calcification"}
     given = reader.post(f"{API}/studies/{uid}/feedback", json=said)
     assert (given.status_code, given.json()["feedback"][0]["verdict"]) == (201, "DISAGREE")
-    assert reader.post(f"{API}/studies/{uid}/complete").json()["state"] == "COMPLETED"
+    for step in ("complete", None):  # the list says the same of it as the study, before and after
+        (listed,) = reader.get(f"{API}/studies").json()["studies"]
+        shown = reader.get(f"{API}/studies/{uid}").json()["reading"]
+        assert listed["reading"].items() <= shown.items()
+        if step:
+            assert reader.post(f"{API}/studies/{uid}/{step}").json()["state"] == "COMPLETED"
     assert reader.post(f"{API}/studies/1.2.3/take").status_code == 404
 
 
@@ -174,13 +179,18 @@ def test_given_up_deliveries_are_tried_again(client: TestClient, studies: Studie
     assert client.get(page["next"]).json()["next"] is None
 
 
-def test_export_is_csv_that_no_spreadsheet_runs(client: TestClient, studies: Studies) -> None:
-    studies.forward(studies.arrive(patient_name="=cmd|' /C calc'!A0"))
+@pytest.mark.parametrize(
+    "name", ["=cmd|' /C calc'!A0", "  =1+1", "\uff1d1+1", "+1", "-1", "@SUM(1)", "\t=1", '=HYPERLINK("http://e")']
+)
+def test_export_is_csv_that_no_spreadsheet_runs(client: TestClient, studies: Studies, name: str) -> None:
+    studies.forward(studies.arrive(patient_id="MRN", patient_name=name, study_description=f'a "b", {name}\nc'))
     answer = client.get(f"{API}/export/studies.csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    (row,) = csv.DictReader(io.StringIO(answer.text))
-    assert row["patient_name"] == "'=cmd|' /C calc'!A0"
+    (row,) = csv.DictReader(io.StringIO(answer.text, newline=""))
+    assert row["patient_name"] == f"'{name}"
+    assert row["study_description"].startswith('a "b", ')
     assert row["deliveries"] == "PACS@127.0.0.1:11113: 2 SENT"
+    assert float(row["ich_probability"]) == 0.93
 
 
 def test_figures_and_scanners_hold_no_patient(app: object, studies: Studies) -> None:

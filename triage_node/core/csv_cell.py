@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are =, +, - and @ in full width, which spreadsheets in East Asian languages take for the same."""
 
 
 def csv_cell(value: Any) -> Any:
@@ -26,4 +27,5 @@ def csv_cell(value: Any) -> Any:
     if isinstance(value, int | float):
         return value
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    # Some drop spaces before they look.
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

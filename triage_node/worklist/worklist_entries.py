@@ -93,7 +93,7 @@ def _reading_entry(study: Row[Any]) -> dict[str, Any]:
         "acknowledged_by": study.acknowledged_by,
         "acknowledged_at": iso(study.acknowledged_at),
         "performer": study.performer,
-        "taken_at": iso(study.taken_at),
+        "taken_at": iso(study.taken_at) if study.performer else None,
         "completed_by": study.completed_by,
         "completed_at": iso(study.completed_at),
     }
