@@ -155,7 +155,7 @@ def screenshot(tmp_path: Path) -> Callable[[Page, str], Path]:
 
     def keep(page: Page, name: str) -> Path:
         path = folder / f"{name}.png"
-        page.screenshot(path=path)
+        page.screenshot(path=path, animations="disabled")  # colours of a theme that was just changed fade
         return path
 
     return keep
