@@ -161,11 +161,11 @@ def duration_scale(seconds: Sequence[float]) -> Scale:
     Examples
     --------
     >>> [text for _, text in duration_scale([2.0, 75.0]).marks]
-    ['2 s', '10 s', '30 s', '2 min']
+    ['1 s', '5 s', '20 s', '1 min']
     """
     shortest, longest = min(seconds, default=1.0), max(seconds, default=60.0)
-    first = max((index for index, (value, _) in enumerate(_DURATIONS) if value <= shortest), default=0)
-    last = min((index for index, (value, _) in enumerate(_DURATIONS) if value >= longest), default=len(_DURATIONS) - 1)
+    first = max((index for index, (value, _) in enumerate(_DURATIONS) if value < shortest), default=0)
+    last = min((index for index, (value, _) in enumerate(_DURATIONS) if value > longest), default=len(_DURATIONS) - 1)
     marks = _DURATIONS[min(first, len(_DURATIONS) - 2) : max(last, first + 1) + 1]
     step = math.ceil(len(marks) / _MOST_TICKS_UP)
     return Scale(marks[0][0], marks[-1][0], marks[::step], logarithmic=True)

@@ -47,7 +47,7 @@ class Span:
     @property
     def name(self) -> str:
         """Its days as a table writes them."""
-        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+        return str(self.first) if self.first == self.last else f"{self.first} to {self.last:%m-%d}"
 
     @property
     def short_name(self) -> str:
