@@ -97,7 +97,9 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="Any series closes after this long without a slice, s."
     )
     min_slices: int = Field(8, ge=1, description="Fewer slices are not read.")
-    max_slices: int = Field(800, ge=1, description="More slices are not read.")
+    max_slices: int = Field(
+        800, ge=1, description="More slices are not read, nor more than 1602 of 512 x 512 pixels whatever is set here."
+    )
     read_all_series: bool = Field(False, description="Read every eligible series of a study, not only the best.")
 
     # the cascade

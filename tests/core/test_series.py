@@ -282,6 +282,19 @@ def test_the_best_series_is_soft_then_whole_then_near_five_millimetres() -> None
     assert max([short, thin], key=rank_key) is thin
 
 
+def test_equal_series_rank_equal_whatever_their_numbers() -> None:
+    first, second = (rank_key(made_series(series_number=number)) for number in (4, 2))
+    assert first == second
+
+
+def test_more_slices_than_the_memory_is_meant_for_are_too_many_whatever_the_setting() -> None:
+    limits = EligibilityLimits(max_slices=2000, max_voxels=512 * 512 * 100)
+    refusal = eligibility(made_series([1.0 * index for index in range(150)], slice_thickness_mm=1.0), limits)
+    assert refusal is not None
+    assert refusal.reason is Reason.TOO_MANY_SLICES
+    assert "at most 100 of this size" in refusal.detail
+
+
 def test_a_multi_frame_head_is_measured_by_its_frames() -> None:
     frames = tuple((-117.5, -117.5, z, *AXIAL) for z in reversed(HEAD_5_MM))
     enhanced = made_slice(

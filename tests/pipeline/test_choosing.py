@@ -74,6 +74,15 @@ def test_series_that_comes_later_and_is_worse_is_not_read(site: Site) -> None:
     assert site.state() == "EVIDENCED"
 
 
+def test_series_that_comes_later_and_is_as_good_is_not_read(site: Site) -> None:
+    site.reading.read(*site.closed(head(site.clock.now(), series=2)))
+    site.arrive(head(site.clock.now(), series=1, association="a2"))
+    site.clock.advance(1)
+    site.path.close_ready()
+    assert site.ended(1) == ("NOT_ANALYSED", "BETTER_SERIES")
+    assert len(site.writer.orders) == 1
+
+
 def test_series_that_comes_later_and_is_better_is_read_too(site: Site) -> None:
     site.reading.read(*site.closed(head(site.clock.now(), convolution_kernel="H70h")))
     site.arrive(head(site.clock.now(), series=2, association="a2"))

@@ -111,27 +111,27 @@ def expected_count(headers: Sequence[InstanceHeader]) -> int | None:
     return max((count for count in said if count > 0), default=None)
 
 
-def rank_key(headers: Sequence[InstanceHeader]) -> tuple[int, int, float, int]:
+def rank_key(headers: Sequence[InstanceHeader]) -> tuple[int, int, float]:
     """Return a key by which the greatest of several eligible series is the best to read.
 
     A soft kernel comes first, then cover (in steps of 20 mm: a slice more or less decides nothing), then the thickness
-    nearest to the 5 mm that the network was trained on, then the lower series number.
+    nearest to the 5 mm that the network was trained on. Equals are equal: of them the first that came is read, and none
+    of the others sends a second set of reports.
 
     Examples
     --------
     >>> rank_key([])
-    (0, 0, -1000.0, 0)
+    (0, 0, -1000.0)
     """
     members = [header for header in slice_members(headers) if has_geometry(header)]
     if not members:
-        return (0, 0, -1000.0, 0)
+        return (0, 0, -1000.0)
     first = members[0]
     thickness_mm = first.slice_thickness_mm or 0.0
     return (
         kernel(first).value,
         round(measured_series(members).coverage_mm / 20.0),
         -abs(thickness_mm - 5.0),
-        -(first.series_number or 0),
     )
 
 
@@ -226,11 +226,12 @@ def _size_refusal(members: Sequence[InstanceHeader], stack: StackGeometry, limit
     if count > limits.max_slices:
         return Refusal(Reason.TOO_MANY_SLICES, f"{count} slices, at most {limits.max_slices} are read")
     header = members[0]
-    if max(header.rows, header.columns) > limits.max_matrix or header.rows * header.columns * count > limits.max_voxels:
-        return Refusal(
-            Reason.UNDECODABLE,
-            f"{count} slices of {header.rows} x {header.columns} pixels are more than this node reads",
-        )
+    matrix = f"{header.rows} x {header.columns} pixels"
+    if max(header.rows, header.columns) > limits.max_matrix:
+        return Refusal(Reason.UNDECODABLE, f"slices of {matrix} are larger than this node reads")
+    most = limits.max_voxels // max(1, header.rows * header.columns)
+    if count > most:
+        return Refusal(Reason.TOO_MANY_SLICES, f"{count} slices of {matrix}, at most {most} of this size are read")
     between_rows, between_columns = header.pixel_spacing_mm or (0.0, 0.0)
     field_of_view = max(header.rows * between_rows, header.columns * between_columns)
     if not limits.min_field_of_view_mm <= field_of_view <= limits.max_field_of_view_mm:
