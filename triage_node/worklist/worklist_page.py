@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Integer,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from triage_node.core.ports.worklist_page import (
@@ -35,6 +49,13 @@ from triage_node.worklist.worklist_entries import worklist_entries
 
 _OPEN = (TaskState.SCHEDULED, TaskState.IN_PROGRESS)
 _PLACED: tuple[Any, ...] = (StudyRow.task_state, StudyRow.urgency, StudyRow.received_at, StudyRow.id)
+_PLACED_ONCE_READ: tuple[Any, ...] = (
+    StudyRow.task_state,
+    literal_column("0", Integer).label("urgency"),
+    StudyRow.received_at,
+    StudyRow.id,
+)
+"""What was read has no urgency in the order, and the index of it none to read: the table is left alone."""
 
 
 class SqlWorklist:
@@ -155,7 +176,8 @@ def _passed(group: _Group, after: Place | None) -> list[ColumnElement[bool]] | N
 
 def _runs(group: _Group, conditions: list[ColumnElement[bool]], limit: int) -> Iterator[Select[Any]]:
     for state, urgency in group.runs:
-        run = select(*_PLACED).where(StudyRow.task_state == state, *conditions)
+        placed = _PLACED_ONCE_READ if group.read else _PLACED
+        run = select(*placed).where(StudyRow.task_state == state, *conditions)
         if urgency is not None:
             run = run.where(StudyRow.urgency == urgency)
         newest_first = (StudyRow.received_at.desc(), StudyRow.id.desc())
@@ -204,7 +226,7 @@ def _beyond(place: Place) -> ColumnElement[bool]:
 
 def _places(session: Session, statement: Any) -> list[Place]:
     return [
-        Place(task_state is TaskState.COMPLETED, urgency, received_at, study_id)
+        Place(read := task_state is TaskState.COMPLETED, 0 if read else urgency, received_at, study_id)
         for task_state, urgency, received_at, study_id in session.execute(statement)
     ]
 
