@@ -94,7 +94,7 @@ class SearchTermRow(Base):
     """One word under which a study is found, as ``core.search_terms`` has it; ranges are in byte order everywhere."""
 
     __tablename__ = "search_terms"
-    __table_args__ = (Index(None, "study_id"),)
+    __table_args__ = (Index(None, "study_id", "term"),)
 
     term: Mapped[str] = mapped_column(
         PlainText(LONGEST_TERM).with_variant(PlainText(LONGEST_TERM, collation="C"), "postgresql"), primary_key=True
