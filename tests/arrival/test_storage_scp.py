@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AllStoragePresentationContexts, _config
+from pynetdicom import AE, AllStoragePresentationContexts, _config
 from pynetdicom.sop_class import Verification
 from structlog.testing import capture_logs
 
@@ -293,6 +293,17 @@ def test_a_stranger_is_rejected_with_the_reason(
     answer = association.acceptor.primitive
     assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, diagnostic)
     assert node.opened == node.ended == []
+
+
+def test_the_node_may_ask_itself_whether_it_lives_and_nothing_else(make_node: Callable[..., Any]) -> None:
+    node = make_node(policy=PeerPolicy.parse(["CT1@10.0.0.0/8"], "TRIAGE"))
+    entity = AE("TRIAGE")
+    for sop_class in (Verification, CT_IMAGE_STORAGE):
+        entity.add_requested_context(sop_class)
+    association = entity.associate("127.0.0.1", node.port, ae_title="TRIAGE")
+    assert [context.abstract_syntax for context in association.accepted_contexts] == [Verification]
+    assert association.send_c_echo().Status == 0x0000
+    association.release()
 
 
 def test_one_association_too_many_is_put_off(make_node: Callable[..., Any], eventually: Callable[..., Any]) -> None:

@@ -111,11 +111,26 @@ class PeerPolicy:
         A known title from a foreign address is refused with the reason of an unknown title: PS3.8 has no reason for
         addresses, and a stranger need not learn which titles we know.
         """
-        where = ipaddress.ip_address(address)
-        if isinstance(where, IPv6Address) and where.ipv4_mapped:
-            where = where.ipv4_mapped  # an IPv4 peer on a socket that listens on both
+        where = _address(address)
         if not any(peer.allows(calling_ae_title, where) for peer in self.peers):
             return CALLING_AE_TITLE_NOT_RECOGNIZED
         if self.called_ae_title not in (None, called_ae_title) and called_ae_title not in self.further_ae_titles:
             return CALLED_AE_TITLE_NOT_RECOGNIZED
         return None
+
+    def is_ourselves(self, calling_ae_title: str, called_ae_title: str, address: str) -> bool:
+        """Return whether this node calls itself from its own machine, as ``triage-node echo`` and health checks do.
+
+        Examples
+        --------
+        >>> policy = PeerPolicy.parse(["CT1"], "TRIAGE")
+        >>> [policy.is_ourselves("TRIAGE", "TRIAGE", each) for each in ("127.0.0.1", "10.0.0.7")]
+        [True, False]
+        """
+        return calling_ae_title == called_ae_title == self.called_ae_title and _address(address).is_loopback
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Read an address; an IPv4 peer on a socket that listens on both comes as an IPv6 one."""
+    where = ipaddress.ip_address(text)
+    return where.ipv4_mapped if isinstance(where, IPv6Address) and where.ipv4_mapped else where

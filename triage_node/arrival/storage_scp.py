@@ -250,6 +250,9 @@ class StorageScp:
             elif not may_query:
                 event.assoc.acceptor.supported_contexts = supported_contexts()
             return
+        if self._policy.is_ourselves(peer.calling_ae_title, peer.called_ae_title, peer.address):
+            event.assoc.acceptor.supported_contexts = query_contexts(())  # to be seen alive, with no entry in the peers
+            return
         _log.warning(
             "association_rejected",
             reason=rejection.detail,
