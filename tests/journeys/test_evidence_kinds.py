@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hospital.node import UNHURRIED_S, Node
 from hospital.pacs import Pacs
 from hospital.scanner import Scanner
-from hospital.studies import bleeding_head, coarse_head, head_study, study_uid
+from hospital.studies import bleeding_head, coarse_head, ct_series, head_study, study_uid
 from hospital.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -55,3 +56,20 @@ def test_series_with_a_gap_is_reported_as_not_analysed_once(thorough: Node, pacs
     assert row is not None
     assert (row["state"], row["reason"]) == ("NOT_ANALYSED", "MISSING_SLICES")
     assert pacs.times_arrived(study_uid(series)) == {1}
+
+
+@pytest.mark.timeout(400)
+def test_series_of_two_thousand_slices_is_reported_with_its_reason(thorough: Node, pacs: Pacs, tmp_path: Path) -> None:
+    """The pixels are few: it is the instances that are many."""
+    side, count = 16, 2000
+    series = ct_series(
+        np.zeros((count, side, side), np.int16), spacing_mm=0.12, pixel_spacing_mm=(230 / side, 230 / side)
+    )
+    assert set(Scanner(thorough.address, tmp_path).send(series)) == {0x0000}
+    wait_until(lambda: len(pacs.objects(study_uid(series))) == 2, "a report and its page", within_s=120)
+    row = thorough.results.row(study_uid(series))
+    assert row is not None
+    assert (row["state"], row["reason"]) == ("NOT_ANALYSED", "TOO_MANY_SLICES")
+    (report,) = pacs.of_modality(study_uid(series), "SR")
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    assert len(evidence.ReferencedSOPSequence) == count

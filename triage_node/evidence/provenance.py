@@ -16,6 +16,7 @@ from highdicom import ContributingEquipment
 from highdicom.sr import DeviceObserverIdentifyingAttributes, ObserverContext
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as standard_codes
+from pydicom.uid import Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage
 
 from triage_node.core.identifiers import derived_uid
 from triage_node.core.report import NOTICE
@@ -28,6 +29,10 @@ MODEL_NAME = "triage_node"
 
 SERIES_NUMBERS: Mapping[str, int] = {"SR": 9001, "SC": 9002, "KO": 9003, "PR": 9004, "PDF": 9005}
 """Far above what scanners count to, so that our series sort last in every viewer."""
+
+_AI_RESULTS = frozenset({Comprehensive3DSRStorage, KeyObjectSelectionDocumentStorage})
+"""What IHE AI Results speaks of. Device UID is younger in Contributing Equipment than some validators, which warn of it: the
+other objects do without."""
 
 _SCANNER_ATTRIBUTES = (
     "Manufacturer",
@@ -146,7 +151,7 @@ class Provenance:
             "instance_number": number,
         }
 
-    def _contributions(self, what: str) -> list[Dataset]:
+    def _contributions(self, what: str, sop_class_uid: str) -> list[Dataset]:
         """Describe the node as the equipment that made the object, and the cascade as the one that read the images."""
         node: Dataset = ContributingEquipment(
             manufacturer=MANUFACTURER,
@@ -160,7 +165,12 @@ class Provenance:
         # A plain string, as a reader gets it back; in the zone of every other time of the object, so without an offset, which
         # DCMTK's dcmpschk takes for an error.
         node.ContributionDateTime = self.created_at.strftime("%Y%m%d%H%M%S.%f")
-        return [node] if self.model is None else [node, _cascade(self.model)]
+        if self.model is None:
+            return [node]
+        cascade = _cascade(self.model)
+        if sop_class_uid in _AI_RESULTS:
+            cascade.DeviceUID = self.model.device_uid
+        return [node, cascade]
 
     def finish(self, dataset: Dataset, series: SourceSeries, what: str) -> None:
         """Set what every object has alike: patient and study, the contributing equipment, the times.
@@ -172,7 +182,7 @@ class Provenance:
         acquisition = acquisition_equipment(series)
         dataset.ContributingEquipmentSequence = [
             *([] if acquisition is None else [acquisition]),
-            *self._contributions(what),
+            *self._contributions(what, str(dataset.SOPClassUID)),
         ]
         date, time = self.created_at.strftime("%Y%m%d"), self.created_at.strftime("%H%M%S.%f")
         for moment in ("InstanceCreation", "Series", "Content"):
@@ -183,16 +193,14 @@ class Provenance:
 
 
 def _cascade(model: ModelIdentity) -> Dataset:
-    """Describe the network as IHE AI Results wants each algorithm described: maker, name, version and a UID of its own."""
-    item: Dataset = ContributingEquipment(
+    """Describe the network as IHE AI Results wants each algorithm described, but for its UID."""
+    return ContributingEquipment(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.PROCESSING_EQUIPMENT,
         manufacturer_model_name=model.name[:64],
         software_versions=[model.version[:64]],
         contribution_description=f"Computed the probabilities and saliency. {NOTICE}.",
     )
-    item.DeviceUID = model.device_uid
-    return item
 
 
 def acquisition_equipment(series: SourceSeries) -> Dataset | None:
