@@ -56,6 +56,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     if found is None:
         yield _line("warning", "database", f"{kind}: no schema yet; `triage-node migrate` or `up` makes it")
     else:
+        wiring.repository(settings)  # an older schema is told in words
         yield _line("ok", "database", f"{kind}, schema {found}")
 
 

@@ -12,6 +12,7 @@ from hospital.studies import bleeding_head, head_study, plain_study, written
 
 from triage_node.core.finding import SUBTYPES
 from triage_node.supervisor import free_port
+from triage_node.worklist import migrate
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,14 @@ def test_check_tells_what_is_sound_and_what_is_not(data_dir: Path) -> None:
     assert outcomes["weights"] == outcomes["database"] == outcomes["redis"] == "ok", checked.stdout
     assert outcomes["destinations"] == "failed"
     assert checked.returncode == 1
+
+
+def test_check_fails_where_the_schema_is_an_older_one(tmp_path: Path, migrations_folder: Path) -> None:
+    migrate.upgrade(f"sqlite:///{tmp_path / 'triage_node.sqlite3'}", migrations_folder, to="0001")
+    checked = command("check", "--json", "--data-dir", tmp_path, within_s=110)
+    (database,) = (each for each in json.loads(checked.stdout) if each["name"] == "database")
+    assert (checked.returncode, database["outcome"]) == (1, "failed")
+    assert "triage-node migrate" in database["detail"]
 
 
 def test_check_without_failures_ends_with_0(data_dir: Path) -> None:
