@@ -18,6 +18,7 @@ from triage_node.core.destination import Destination, DestinationKind
 from triage_node.core.dimse_status import Action
 from triage_node.core.escalation import EscalationStep
 from triage_node.web.app import make_app
+from triage_node.worklist.engine import make_engine
 from triage_node.worklist.escalations import SqlEscalations
 from triage_node.worklist.repository import SqlStudyRepository
 
@@ -219,6 +220,20 @@ def test_refusals_are_problems(app: object, role: str, method: str, path: str, s
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
+
+
+def test_a_database_that_is_away_is_said_to_be_and_when_to_ask_again(tmp_path: Path) -> None:
+    nowhere = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    client = TestClient(make_app(web_parts(nowhere, tmp_path)), raise_server_exceptions=False)
+    client.headers["Authorization"] = "Bearer administrator"
+    for path, methods in client.get("/api/openapi.json").json()["paths"].items():
+        address = re.sub(r"{[^}]*}", "1", path)
+        for method in methods:
+            body = {"revision": 1, "finding": "ICH", "verdict": "AGREE"} if "feedback" in path else {}
+            answer = client.request(method, address, json=body if method == "post" else None)
+            assert (answer.status_code, answer.headers.get("retry-after")) == (503, "5"), (method, path, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "127.0.0.1" not in answer.text
 
 
 def test_a_browser_needs_its_csrf_token_where_a_program_does_not(app: object, studies: Studies) -> None:

@@ -105,17 +105,29 @@ def picture(
 ) -> Response:
     """Answer with a PNG, with 304 where the browser has it, or with a sentence that says why there is none."""
     try:
-        version = find()
-        headers = _KEPT | {"ETag": _etag(version, which)}
-        if _has(request, headers["ETag"]):
-            return Response(status_code=304, headers=headers)
-        return Response(draw(version), media_type="image/png", headers=headers)
+        return kept_picture(request, find(), draw, which)
     except NoSuchImage as error:
         return PlainTextResponse(_sentence(error), status_code=404, headers=_NOT_KEPT)
     except ImageGone as error:
         return PlainTextResponse(_sentence(error), status_code=410, headers=_NOT_KEPT)
     except Transient:
         return PlainTextResponse("The node cannot reach its database now.", status_code=503, headers=_NOT_KEPT)
+
+
+def kept_picture(
+    request: Request, version: SeriesVersion, draw: Callable[[SeriesVersion], bytes], which: str
+) -> Response:
+    """Answer with a PNG, or with 304 where the asker has it.
+
+    Raises
+    ------
+    NoSuchImage, ImageGone, Transient
+        There is none, or none now.
+    """
+    headers = _KEPT | {"ETag": _etag(version, which)}
+    if _has(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(draw(version), media_type="image/png", headers=headers)
 
 
 def _etag(version: SeriesVersion, which: str) -> str:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 
 from triage_node.core.access import Permission, Visitor
 from triage_node.core.audit import AuditAction
-from triage_node.core.ports import SeriesVersion
+from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
 from triage_node.web.api.entity import entity
 from triage_node.web.api.studies import MaySee, study_or_404
 from triage_node.web.api.study_models import Revision, Series, SeriesList, SliceList
-from triage_node.web.images import WINDOWS, WindowName, picture
+from triage_node.web.images import WINDOWS, WindowName, kept_picture
 from triage_node.web.parameters import Uid
 from triage_node.web.parts import WebParts
 from triage_node.web.png import heatmap_png, slice_png
@@ -130,11 +130,21 @@ def _series_or_404(parts: WebParts, study_instance_uid: str, series_instance_uid
 def _noted_picture(
     request: Request, parts: WebParts, asked: tuple[str, str, int | None], drawn: Any, which: str
 ) -> Response:
-    """Answer with a picture and note that it was shown; its errors become problems."""
-    shown = picture(request, lambda: parts.images.version(*asked), drawn, which)
-    if shown.status_code >= 400:
-        # The sentence is the viewer's, which counts as people do.
-        sentence = bytes(shown.body).decode()
-        raise HTTPException(shown.status_code, f"{sentence} Sentences count slices from 1, slice_index from 0.")
+    """Answer with a picture and note that it was shown."""
+    try:
+        version = parts.images.version(*asked)
+    except NoSuchImage as error:
+        raise HTTPException(404, str(error)) from error
+    try:
+        shown = kept_picture(request, version, drawn, which)
+    except NoSuchImage as error:
+        raise HTTPException(404, _counted(error)) from error
+    except ImageGone as error:
+        raise HTTPException(410, _counted(error)) from error
     note(request, AuditAction.IMAGES_SHOWN, asked[0], api=True, series=asked[1], picture=which)
     return shown
+
+
+def _counted(error: Exception) -> str:
+    """Return a sentence of the viewer, which counts as people do."""
+    return f"{error} (counted from 1; slice_index counts from 0)"
