@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.site import PACS, Site
+from fakes.site import PACS, STUDY, Site
 from hospital.node import command
 
 from triage_node.core.audit import AuditFilter
@@ -57,6 +57,8 @@ def test_a_destination_that_is_left_alone_is_shown_until_a_retry_probes_it(site:
     assert {each["breaker"] for each in rows} == {"OPEN"}
     text = deliveries(tmp_path, "list")
     assert "Destinations that do not answer" in text
+    assert f"\nStudy {STUDY}\n" in text
+    assert "; 1 attempt" in text
     assert deliveries(tmp_path, "retry") == "2 deliveries are due again\n"
     assert {(each["state"], each["breaker"]) for each in listed(tmp_path)} == {("DUE", "HALF_OPEN")}
     (line,) = SqlAuditTrail(make_engine(f"sqlite:///{tmp_path / 'triage_node.sqlite3'}")).page(AuditFilter(), 10)

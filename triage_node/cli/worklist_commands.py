@@ -156,9 +156,9 @@ def list_deliveries(
         return
     from rich.console import Console
 
-    from triage_node.terminal.study_page import breakers_table, deliveries_table
+    from triage_node.terminal.study_page import breakers_table, deliveries_page
 
-    Console().print(deliveries_table(rows))
+    Console().print(deliveries_page(rows))
     if breakers:
         Console().print(breakers_table(breakers))
 

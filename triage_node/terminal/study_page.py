@@ -107,25 +107,37 @@ def _deliveries(evidence: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
     yield from (Text(problem, style="yellow") for problem in problems[:5])
 
 
-def deliveries_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay out ``StudyRepository.deliveries``: a line for each study, destination, state and answer."""
-    table = Table(title="Deliveries, newest first", header_style="bold")
-    for name in ("Study", "Destination", "State", "Objects", "Attempts", "Next attempt (UTC)", "Answer"):
-        table.add_column(name, overflow="fold")
+def deliveries_page(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Lay out ``StudyRepository.deliveries`` study by study: a line for each destination, state and answer."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         commitment = f", {row['commitment']}" if row["commitment"] else ""
         key = (row["study_instance_uid"], row["destination"], row["state"] + commitment, row["detail"] or "")
         groups.setdefault(key, []).append(row)
-    for (study, destination, state, detail), members in groups.items():
-        kinds = Counter(each["kind"] for each in members)
-        objects = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        due = min((each["next_attempt_at"] for each in members if each["next_attempt_at"]), default="")
-        attempts = max(each["attempts"] for each in members)
-        cells = (study, destination, state, objects, str(attempts), due[:19].replace("T", " "), detail)
-        warned = any(each["warning"] for each in members)
-        table.add_row(*(Text(cell) for cell in cells), style="yellow" if warned else None)
-    return table
+    parts: list[RenderableType] = [Text("Deliveries, newest first", style="bold")]
+    for uid in dict.fromkeys(key[0] for key in groups):
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for overflow in ("fold", "ellipsis", "fold"):
+            table.add_column(overflow=overflow, no_wrap=overflow == "ellipsis")
+        for (study, destination, state, detail), members in groups.items():
+            if study == uid:
+                warned = any(each["warning"] for each in members)
+                cells = (destination, state, _told_of(members, detail))
+                table.add_row(*(Text(cell) for cell in cells), style="yellow" if warned else None)
+        parts += [Text(f"\nStudy {uid}", no_wrap=True), Padding(table, (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def _told_of(members: Sequence[Mapping[str, Any]], detail: str) -> str:
+    """Say what was or is to be sent, how often it was tried, when it is tried next and what the destination said."""
+    kinds = Counter(each["kind"] for each in members)
+    attempts = max(each["attempts"] for each in members)
+    due = min((each["next_attempt_at"] for each in members if each["next_attempt_at"]), default="")
+    said = [", ".join(f"{count} {kind}" for kind, count in kinds.items())]
+    said.append(f"{attempts} attempt" + ("s" if attempts != 1 else ""))
+    if due:
+        said.append(f"next {due[:19].replace('T', ' ')} UTC")
+    return "; ".join([*said, *([detail] if detail else [])])
 
 
 def breakers_table(rows: Sequence[Mapping[str, Any]]) -> Table:
