@@ -25,11 +25,11 @@ from triage_node.core.access import Permission, Visitor
 from triage_node.core.errors import Transient
 from triage_node.core.ports import StudyChange, WorklistRow
 from triage_node.core.worklist_order import WorklistFilter
-from triage_node.web.pages import fragment
 from triage_node.web.parts import WebParts
 from triage_node.web.visitors import asked_again
 from triage_node.web.words import patient_words
 from triage_node.web.worklist_query import WorklistQuery
+from triage_node.web.worklist_rows import row_html
 
 _log = structlog.get_logger(__name__)
 
@@ -228,7 +228,7 @@ def _rows_event(
             {
                 "uid": row.entry["study_instance_uid"],
                 "place": row.place.order,
-                "html": fragment("worklist_row.html", row=row, now=now),
+                "html": row_html(row, now),
             }
             for row in rows
         ],

@@ -20,9 +20,10 @@ from triage_node.core.worklist_order import ReadingFilter
 from triage_node.web.changes import EventStreams, mark_of
 from triage_node.web.pages import page
 from triage_node.web.parts import WebParts
-from triage_node.web.visitors import note, require
+from triage_node.web.visitors import noted_beside, require
 from triage_node.web.words import PRIORITY_WORDS, REASON_WORDS, STATE_WORDS
 from triage_node.web.worklist_query import SHOWN_DAYS, WorklistQuery, read_query
+from triage_node.web.worklist_rows import row_html
 
 ROWS_A_PAGE = 50
 READING_WORDS = {
@@ -44,8 +45,8 @@ def routes(parts: WebParts) -> APIRouter:
     @router.get("/worklist", response_class=HTMLResponse)
     def worklist(request: Request, visitor: Looking) -> Response:
         query = read_query(request.query_params, parts.worklist_days)
-        note(request, AuditAction.WORKLIST_SHOWN, view=query.to_query(parts.worklist_days))
-        return page(request, "worklist.html", **_shown(parts, query, visitor))
+        with noted_beside(request, AuditAction.WORKLIST_SHOWN, view=query.to_query(parts.worklist_days)):
+            return page(request, "worklist.html", **_shown(parts, query, visitor))
 
     @router.get("/worklist/events")
     async def events(request: Request, visitor: Looking) -> Response:
@@ -60,7 +61,7 @@ def _shown(parts: WebParts, query: WorklistQuery, visitor: Visitor) -> dict[str,
     found = parts.worklist.page(query.filter(now, visitor.name), limit=ROWS_A_PAGE, after=query.after)
     unacknowledged = parts.worklist.unacknowledged(now - timedelta(days=usual))
     return {
-        "rows": found.rows,
+        "rows": [row_html(row, now) for row in found.rows],
         "next_place": found.rows[-1].place if found.more else None,
         "now": now,
         "query": query,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from triage_node.core.access import Visitor
 from triage_node.core.accounts import (
@@ -73,7 +73,7 @@ class SqlAccounts:
     def of_session(self, token: str, now: datetime) -> Visitor | None:
         """Return whose browser sent this session cookie."""
         with self._database.reading() as session:
-            found = session.get(WebSessionRow, token_sha256(token))
+            found = session.get(WebSessionRow, token_sha256(token), options=[joinedload(WebSessionRow.user)])
             if found is None or found.expires_at <= now or found.user.disabled:
                 return None
             user = found.user

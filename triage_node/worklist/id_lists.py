@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, bindparam
+from sqlalchemy import BindParameter, ColumnElement, String, bindparam
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -37,14 +37,19 @@ class _Among(ColumnElement[bool]):
         ("ids", InternalTraversal.dp_clauseelement),
     ]
 
-    def __init__(self, column: Any, ids: Iterable[int]) -> None:
+    def __init__(self, column: Any, ids: BindParameter[Any]) -> None:
         self.column = column.__clause_element__() if hasattr(column, "__clause_element__") else column
-        self.ids = bindparam(None, list(ids), type_=_IdList())
+        self.ids = ids
 
 
 def among(column: Any, ids: Iterable[int]) -> ColumnElement[bool]:
     """Return the condition that a column of keys has one of these values."""
-    return _Among(column, ids)
+    return _Among(column, bindparam(None, list(ids), type_=_IdList()))
+
+
+def among_given(column: Any, name: str) -> ColumnElement[bool]:
+    """Return the same for values that are given by this name when the statement is run: it can be made once."""
+    return _Among(column, bindparam(name, type_=_IdList()))
 
 
 @compiles(_Among, "sqlite")

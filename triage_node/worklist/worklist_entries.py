@@ -7,14 +7,14 @@ deliveries.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from triage_node.core.study_state import FINAL_STATES, DeliveryState, State
-from triage_node.worklist.id_lists import among
+from triage_node.worklist.id_lists import among_given
 from triage_node.worklist.queries import iso, study_entry
 from triage_node.worklist.reader_tables import ReaderTaskRow
 from triage_node.worklist.tables import AnalysisRow, DeliveryRow, EvidenceRow, SeriesRow, StudyRow
@@ -49,6 +49,34 @@ _SHOWN: tuple[Any, ...] = (
 )
 """Columns, not ``StudyRow``: a page reads many rows and changes none."""
 
+# Made once: to put a statement together takes this process longer than a database takes to answer it.
+_IDS = "study_ids"
+_STUDIES = (
+    select(*_SHOWN)
+    .outerjoin(ReaderTaskRow, ReaderTaskRow.study_id == StudyRow.id)
+    .where(among_given(StudyRow.id, _IDS))
+)
+_THAT_IS_SHOWN = and_(
+    AnalysisRow.series_id == SeriesRow.id,
+    AnalysisRow.classified_at == StudyRow.classified_at,
+    AnalysisRow.ich_probability == StudyRow.ich_probability,
+)
+_SERIES = (
+    select(SeriesRow.study_id, SeriesRow.id, SeriesRow.instance_count, AnalysisRow.subtypes_present)
+    .join(StudyRow, StudyRow.id == SeriesRow.study_id)
+    .outerjoin(AnalysisRow, _THAT_IS_SHOWN)
+    .where(among_given(SeriesRow.study_id, _IDS))
+    .order_by(SeriesRow.id.desc())
+)
+_DELIVERIES = (
+    select(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state, func.count())
+    .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
+    .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
+    .where(among_given(SeriesRow.study_id, _IDS), EvidenceRow.revision == SeriesRow.revision)
+    .group_by(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state)
+    .order_by(DeliveryRow.destination)
+)
+
 
 def latest(session: Session, limit: int) -> list[dict[str, Any]]:
     """Return the studies that are not done and the latest that are, by priority, the longest waiting first.
@@ -73,16 +101,13 @@ def worklist_entries(session: Session, study_ids: Sequence[int]) -> dict[int, di
     """Return studies as the worklist shows them, by id; one that has gone meanwhile is left out."""
     if not study_ids:
         return {}
-    studies = session.execute(
-        select(*_SHOWN)
-        .outerjoin(ReaderTaskRow, ReaderTaskRow.study_id == StudyRow.id)
-        .where(among(StudyRow.id, study_ids))
-    )
-    series, deliveries = _series(session, study_ids), _deliveries(session, study_ids)
+    asked = {_IDS: study_ids}
+    studies, series, deliveries = (session.execute(each, asked) for each in (_STUDIES, _SERIES, _DELIVERIES))
+    series_of, deliveries_of = _series(series), _deliveries(deliveries)
     return {
         study.id: study_entry(study)
-        | series.get(study.id, _NO_SERIES)
-        | {"deliveries": deliveries.get(study.id, {}), "reading": _reading_entry(study)}
+        | series_of.get(study.id, _NO_SERIES)
+        | {"deliveries": deliveries_of.get(study.id, {}), "reading": _reading_entry(study)}
         for study in studies
     }
 
@@ -102,24 +127,12 @@ def _reading_entry(study: Row[Any]) -> dict[str, Any]:
 _NO_SERIES = {"series_count": 0, "instance_count": 0, "subtypes_present": None}
 
 
-def _series(session: Session, study_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+def _series(rows: Iterable[Any]) -> dict[int, dict[str, Any]]:
     """Per study, what is counted below it, and the subtypes that the reading it shows found, by that reading's own
     operating points."""
-    that_is_shown = and_(
-        AnalysisRow.series_id == SeriesRow.id,
-        AnalysisRow.classified_at == StudyRow.classified_at,
-        AnalysisRow.ich_probability == StudyRow.ich_probability,
-    )
-    statement = (
-        select(SeriesRow.study_id, SeriesRow.id, SeriesRow.instance_count, AnalysisRow.subtypes_present)
-        .join(StudyRow, StudyRow.id == SeriesRow.study_id)
-        .outerjoin(AnalysisRow, that_is_shown)
-        .where(among(SeriesRow.study_id, study_ids))
-        .order_by(SeriesRow.id.desc())
-    )
     found: dict[int, dict[str, Any]] = {}
     last_series_id = None
-    for study_id, series_id, instance_count, subtypes_present in session.execute(statement):
+    for study_id, series_id, instance_count, subtypes_present in rows:
         entry = found.setdefault(study_id, dict(_NO_SERIES))
         if series_id != last_series_id:
             entry["series_count"] += 1
@@ -130,17 +143,9 @@ def _series(session: Session, study_ids: Sequence[int]) -> dict[int, dict[str, A
     return found
 
 
-def _deliveries(session: Session, study_ids: Sequence[int]) -> dict[int, dict[str, dict[str, int]]]:
+def _deliveries(rows: Iterable[Any]) -> dict[int, dict[str, dict[str, int]]]:
     """Per study and destination, how many objects of the current revisions are in each delivery state."""
-    statement = (
-        select(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state, func.count())
-        .join(EvidenceRow, EvidenceRow.id == DeliveryRow.evidence_id)
-        .join(SeriesRow, SeriesRow.id == EvidenceRow.series_id)
-        .where(among(SeriesRow.study_id, study_ids), EvidenceRow.revision == SeriesRow.revision)
-        .group_by(SeriesRow.study_id, DeliveryRow.destination, DeliveryRow.state)
-        .order_by(DeliveryRow.destination)
-    )
     counts: dict[int, dict[str, dict[str, int]]] = defaultdict(dict)
-    for study_id, destination, state, count in session.execute(statement):
+    for study_id, destination, state, count in rows:
         counts[study_id].setdefault(destination, {each.value: 0 for each in DeliveryState})[state.value] = count
     return counts

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -103,21 +104,8 @@ class SqlWorklist:
 
     def unacknowledged(self, since: datetime) -> Unacknowledged:
         """Return how many flagged studies nobody has acknowledged, of those received since a moment and of older ones."""
-        waiting = select(StudyRow.id).where(
-            StudyRow.task_state.in_(_OPEN),
-            StudyRow.urgency == Priority.STAT.rank,
-            *_conditions(WorklistFilter(flagged=True, reading=ReadingFilter.UNACKNOWLEDGED)),
-        )
-        statement = select(
-            _counted(waiting.where(StudyRow.received_at >= since), COUNTED_AT_MOST),
-            _counted(waiting.where(StudyRow.received_at < since), OLDER_COUNTED_AT_MOST),
-        )
         with self._database.reading() as session:
-            return Unacknowledged(*session.execute(statement).one())
-
-
-def _counted(studies: Select[Any], at_most: int) -> Any:
-    return select(func.count()).select_from(studies.limit(at_most).subquery()).scalar_subquery()
+            return Unacknowledged(*session.execute(_UNACKNOWLEDGED, {"since": since}).one())
 
 
 @dataclass(frozen=True)
@@ -259,3 +247,19 @@ def _reading_conditions(wanted: WorklistFilter) -> list[ColumnElement[bool]]:
 def _rows(session: Session, places: Sequence[Place]) -> tuple[WorklistRow, ...]:
     entries = worklist_entries(session, [each.study_id for each in places])
     return tuple(WorklistRow(each, entries[each.study_id]) for each in places if each.study_id in entries)
+
+
+def _unacknowledged() -> Select[Any]:
+    wanted = WorklistFilter(flagged=True, reading=ReadingFilter.UNACKNOWLEDGED)
+    waiting = select(StudyRow.id).where(
+        StudyRow.task_state.in_(_OPEN), StudyRow.urgency == Priority.STAT.rank, *_conditions(wanted)
+    )
+    spans = (
+        (StudyRow.received_at >= bindparam("since"), COUNTED_AT_MOST),
+        (StudyRow.received_at < bindparam("since"), OLDER_COUNTED_AT_MOST),
+    )
+    found = [waiting.where(span).limit(at_most).subquery() for span, at_most in spans]
+    return select(*(select(func.count()).select_from(each).scalar_subquery() for each in found))
+
+
+_UNACKNOWLEDGED = _unacknowledged()
