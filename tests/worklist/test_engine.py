@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -99,3 +100,33 @@ def test_an_error_never_shows_the_values_of_its_statement(engine: Engine) -> Non
         connection.execute(text("INSERT INTO nowhere VALUES (:name)"), {"name": "Secret^Name"})
     assert "nowhere" in str(raised.value)
     assert "Secret" not in str(raised.value)
+
+
+def test_a_connection_that_broke_while_it_was_idle_costs_no_failed_step(
+    new_postgresql_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "_TRUSTED_S", 0.0)
+    engine, other = (make_engine(new_postgresql_database()) for _ in range(2))
+    with Database(engine).reading() as session:
+        process = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with other.connect() as connection:
+        assert connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": process}).scalar()
+    with Database(engine).reading() as session:
+        assert session.execute(text("SELECT pg_backend_pid()")).scalar_one() != process
+    engine.dispose()
+    other.dispose()
+
+
+def test_reading_on_postgresql_opens_no_transaction_and_writing_does(
+    new_postgresql_database: Callable[[], str],
+) -> None:
+    engine = make_engine(new_postgresql_database())
+    begun = text("SELECT now() = statement_timestamp()")  # now() is the start of the transaction
+    for _ in range(2):
+        with Database(engine).reading() as session:
+            session.execute(text("SELECT pg_sleep(0.01)"))
+            assert session.execute(begun).scalar_one()
+        with Database(engine).writing() as session:
+            session.execute(text("SELECT pg_sleep(0.01)"))
+            assert not session.execute(begun).scalar_one()
+    engine.dispose()
