@@ -1,9 +1,10 @@
-"""What a browser meets when names are hostile and studies vanish: text, and words of what is the matter."""
+"""What a browser meets when names are hostile, studies vanish and other sites set traps: text, and words of what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.read_studies import ReadStudy, read_study
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from triage_node.core.access import Role
 from triage_node.settings import Settings
+from triage_node.worklist.reader_tasks import SqlReaderTasks
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.tables import StudyRow
 
@@ -76,3 +78,23 @@ def test_row_of_a_study_that_vanished_says_so_and_the_list_stays_live(
     expect(page.get_by_text("or no longer")).to_be_visible()
     page.get_by_role("main").get_by_role("link", name="Worklist").click()
     expect(page.get_by_role("link", name="Soon, Gone")).to_have_count(0)
+
+
+def test_page_of_another_site_changes_nothing_in_a_readers_name(
+    page: Page, sign_in: SignIn, studies: Studies, sqlite_engine: Engine, server: Any, expected_console: list[str]
+) -> None:
+    """The session's cookie of these tests is not SameSite, and Chromium sends it along: the token alone protects."""
+    expected_console.append("403|410")  # the study has no files to be looked at
+    uid = studies.arrive()
+    studies.forward(uid, 0.9)
+    sign_in(Role.RADIOLOGIST)
+    trap = f"""<form method="post" action="{server.url}/studies/{uid}/take"><button>You have won</button></form>"""
+    page.route("http://evil.example/", lambda route: route.fulfill(body=trap, content_type="text/html"))
+    page.goto("http://evil.example/")
+    page.get_by_role("button", name="You have won").click()
+    expect(page.get_by_role("heading", name="Not allowed")).to_be_visible()
+    task = SqlReaderTasks(sqlite_engine).state_of(uid)
+    assert task is not None
+    assert (task.performer, task.acknowledged_at) == (None, None)
+    page.goto(f"{server.url}/studies/{uid}")
+    expect(page.get_by_text("Nobody is reading this study")).to_be_visible()
