@@ -29,7 +29,7 @@ def echo(to: Peer = "", config: options.Config = None, dicom_port: options.Dicom
     settings = options.load(config, dicom_port=dicom_port)
     peer = PeerAddress.parse(to or f"{settings.ae_title}@127.0.0.1:{settings.dicom_port}")
     started = time.monotonic()
-    wiring.storage_scu(settings).echo(peer)
+    wiring.storage_scu(settings, to_ourselves=not to).echo(peer)
     sys.stdout.write(f"{peer} answered in {(time.monotonic() - started) * 1000:.0f} ms\n")
 
 
@@ -59,7 +59,7 @@ def send(
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"to {peer}", total=len(paths))
-        for outcome in wiring.storage_scu(settings).send_files(peer, paths):
+        for outcome in wiring.storage_scu(settings, to_ourselves=not to).send_files(peer, paths):
             progress.advance(bar)
             if outcome.action in (Action.DONE, Action.DONE_WITH_WARNING):
                 taken += 1

@@ -45,8 +45,26 @@ def client_context(destination: Destination, own: OwnCertificate | None) -> ssl.
         context = ssl.create_default_context(cafile=destination.tls_ca_file)
     except OSError as error:  # SSLError among them
         raise TlsFileUnreadable(f"tls_ca_file {destination.tls_ca_file} cannot be read as PEM certificates") from error
-    if own is None:
-        return context
+    return context if own is None else _showing(context, own)
+
+
+def context_for_ourselves(own: OwnCertificate) -> ssl.SSLContext:
+    """Return the context for this node's own port: the very certificate that it shows is believed, whatever name it bears.
+
+    Raises
+    ------
+    TlsFileUnreadable
+        Names the file.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # it names the host, and the node is called by its loopback address
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it need not be an authority
+    _showing(context, own)
+    context.load_verify_locations(own.certificate)
+    return context
+
+
+def _showing(context: ssl.SSLContext, own: OwnCertificate) -> ssl.SSLContext:
     try:
         context.load_cert_chain(own.certificate, own.key)
     except OSError as error:

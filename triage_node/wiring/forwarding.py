@@ -25,16 +25,19 @@ def own_certificate(settings: Settings) -> OwnCertificate | None:
     return None if settings.tls_certificate is None else OwnCertificate(settings.tls_certificate, settings.tls_key)
 
 
-def storage_scu(settings: Settings) -> StorageScu:
-    """Return the station that sends."""
+def storage_scu(settings: Settings, *, to_ourselves: bool = False) -> StorageScu:
+    """Return the station that sends; to this node's own port over TLS, where that port speaks it."""
+    from triage_node.forwarding.client_tls import context_for_ourselves
     from triage_node.forwarding.storage_scu import StorageScu
 
+    own = own_certificate(settings)
     return StorageScu(
         settings.ae_title,
         connect_timeout_s=settings.connect_timeout_s,
         association_timeout_s=settings.dimse_timeout_s,
         dimse_timeout_s=settings.dimse_timeout_s,
-        own=own_certificate(settings),
+        tls=context_for_ourselves(own) if own and to_ourselves else None,
+        own=own,
     )
 
 
