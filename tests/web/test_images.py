@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from triage_node.core.overlay import MAX_OPACITY, blended, shown
 from triage_node.web.app import make_app
 from triage_node.web.images import WINDOWS
+from triage_node.worklist.audit import SqlAuditTrail
 from triage_node.worklist.repository import SqlStudyRepository
 from triage_node.worklist.tables import StudyRow
 
@@ -189,6 +190,16 @@ def test_images_are_for_those_who_may_see_them(signed_in: Sign, study: ReadStudy
 
 
 # what cannot be shown ------------------------------------------------------------------------------------------------
+
+
+def test_viewing_is_one_line_of_the_trail_for_each_reader(
+    signed_in: Sign, study: ReadStudy, sqlite_engine: Engine
+) -> None:
+    for role in ("radiologist", "administrator", "viewer"):
+        for path in (_slice(study, 0), _slice(study, 1), _heatmap(study, study.flagged[0]), _slice(study, 99)):
+            signed_in(role).get(path)
+    lines = SqlAuditTrail(sqlite_engine).of_study(study.uid, 20)
+    assert sorted(line.actor for line in lines if line.action == "IMAGES_SHOWN") == ["administrator", "radiologist"]
 
 
 def test_what_is_not_there_is_told_in_words(radiologist: TestClient, study: ReadStudy) -> None:

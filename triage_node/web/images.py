@@ -15,13 +15,15 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from triage_node.core.access import Permission, Visitor
+from triage_node.core.audit import AuditAction
 from triage_node.core.errors import Transient
 from triage_node.core.hounsfield import BLOOD_WINDOW, BONE_WINDOW, BRAIN_WINDOW, Window
 from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
 from triage_node.web.parameters import Uid
 from triage_node.web.parts import WebParts
 from triage_node.web.png import heatmap_png, slice_png
-from triage_node.web.visitors import require
+from triage_node.web.viewings import Viewings
+from triage_node.web.visitors import note, require
 
 WINDOWS: Mapping[str, Window] = {"brain": BRAIN_WINDOW, "subdural": BLOOD_WINDOW, "bone": BONE_WINDOW}
 """The network's three windows by the names that radiologists give them."""
@@ -48,6 +50,13 @@ def routes(parts: WebParts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
     of_series = "/studies/{study_instance_uid}/series/{series_instance_uid}"
+    viewings = Viewings()
+
+    def noted(request: Request, visitor: Visitor, study_instance_uid: str, shown: Response) -> Response:
+        was_shown = shown.status_code < 400
+        if was_shown and viewings.begins(visitor.name, study_instance_uid, parts.clock.now()):
+            note(request, AuditAction.IMAGES_SHOWN, study_instance_uid)
+        return shown
 
     @router.get(f"{of_series}/slices/{{index}}.png")
     def slice_picture(
@@ -69,7 +78,8 @@ def routes(parts: WebParts) -> APIRouter:
         def drawn(version: SeriesVersion) -> bytes:
             return slice_png(parts.images.slice_hu(version, index), through)
 
-        return picture(request, found, drawn, f"slice/{index}/{through.center_hu:g}/{through.width_hu:g}")
+        which = f"slice/{index}/{through.center_hu:g}/{through.width_hu:g}"
+        return noted(request, visitor, study_instance_uid, picture(request, found, drawn, which))
 
     @router.get(f"{of_series}/revisions/{{revision}}/heatmaps/{{index}}.png")
     def heatmap_picture(
@@ -88,7 +98,7 @@ def routes(parts: WebParts) -> APIRouter:
             rows, columns = (stack.rows, stack.columns) if stack else heatmap.shape
             return heatmap_png(heatmap, rows, columns)
 
-        return picture(request, found, drawn, f"heatmap/{index}")
+        return noted(request, visitor, study_instance_uid, picture(request, found, drawn, f"heatmap/{index}"))
 
     return router
 
