@@ -118,7 +118,7 @@ def _workitems() -> Iterator[str]:
     yield "Performed Procedure Sequence with Performed Station Name Code Sequence, Performed Procedure Step Start and"
     yield "End DateTime and Performed Workitem Code Sequence. N-SET takes that sequence and Procedure Step Progress"
     yield "Information Sequence, 65536 bytes of them; it leaves other attributes aside (0x0001). CANCELED needs no"
-    yield "reason before (PS3.4 Table CC.2.5-3 asks for one): nobody could read it of a step that is removed. The"
+    yield "reason before (as we read PS3.4 Annex CC, it asks for one): nobody could read it of a step that is removed. The"
     yield "Transaction UID is the lock, whichever AE title sends it. Steps are for any station: the scheduled station"
     yield "and performer sequences are empty."
     yield ""
