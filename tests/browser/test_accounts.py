@@ -197,7 +197,7 @@ def test_axe_finds_nothing_serious(
             "house", each, "1.2.840.113619.2.55.3.604688119.971.1267", "10.0.0.9", {"images": True}, datetime.now(UTC)
         )
     sign_in(Role.ADMINISTRATOR, "the.administrator")
-    for path in ("/account", "/account/password", "/users", "/audit", "/nowhere"):
+    for path in ("/account", "/account/password", "/users", "/audit", "/health", "/nowhere"):
         page.goto(path)
         screenshot(page, f"{path.strip('/').replace('/', '-')}-{theme}-{width}")
         sound(page, width)

@@ -53,3 +53,18 @@ def test_page_without_scripts_still_says_all(browser: Browser, server: Any, sign
     expect(page.get_by_text(NOTICE)).to_be_visible()
     expect(page.get_by_role("heading", name="Health")).to_be_visible()
     context.close()
+
+
+def test_health_page_goes_on_by_itself_and_says_when_the_node_is_away(
+    page: Page, server: Any, expected_console: list[str]
+) -> None:
+    expected_console.append("Failed to load resource|ERR_|net::")
+    page.goto("/health")
+    page.evaluate("window.neverLoadedAgain = true")
+    checked = page.get_by_text("Checked").inner_text()
+    expect(page.get_by_text("Checked")).not_to_have_text(checked, timeout=20_000)
+    server.stop()
+    expect(page.get_by_text("The node does not answer.")).to_be_visible(timeout=20_000)
+    server.start()
+    expect(page.get_by_text("The node does not answer.")).to_be_hidden(timeout=20_000)
+    assert page.evaluate("window.neverLoadedAgain") is True
