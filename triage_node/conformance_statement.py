@@ -43,7 +43,7 @@ SENT = {
 _ANSWERS = (
     (SUCCESS, "the instance is on disk"),
     (OUT_OF_RESOURCES, "no disk space above the floor, or a dataset over the limit"),
-    (DOES_NOT_MATCH_SOP_CLASS, "the command names another instance than the dataset"),
+    (DOES_NOT_MATCH_SOP_CLASS, "the command names another instance than the dataset, or a class that nobody knows"),
     (CANNOT_UNDERSTAND, "the dataset is cut off or cannot be read; it is kept in quarantine"),
     (PROCESSING_FAILURE, "the node failed"),
 )
@@ -162,7 +162,7 @@ def _lines() -> Iterator[str]:
     yield f"| Port | {defaults['dicom_port'].default} (setting `dicom_port`) |"
     yield f"| Associations at once, each SCP process | {defaults['max_associations'].default} (setting `max_associations`) |"
     yield f"| Longest PDU received | {defaults['max_pdu_bytes'].default} bytes (setting `max_pdu_bytes`) |"
-    yield "| Who may call | setting `peers`; without it loopback addresses only |"
+    yield "| Who may call | setting `peers`; without it loopback addresses only; this node itself may verify |"
     yield "| Character sets | every one of PS3.3 C.12.1.1.2 is read; made objects carry the source's own |"
     yield "| Security | TLS with client certificates as SCP (settings `tls_*`) and as SCU (`tls_ca_file` of a destination) |"
     yield ""
