@@ -97,6 +97,8 @@ def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
     for unused in ("text", "members", "name", "version"):
         del described[unused]
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
+    if job.member == 0:
+        del described["continued"]
     folds = sorted(setting.fold_of_subject.items())
     if job.pretraining:  # it sees phantoms alone, whatever follows
         described = {name: described[name] for name in _PRETRAINING_SETTINGS}

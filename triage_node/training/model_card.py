@@ -29,8 +29,8 @@ _RECONSTRUCTION = """## Method, and what of it is a reconstruction
 After Ye et al., Eur Radiol 2019 (doi 10.1007/s00330-019-06163-2): a CNN per slice and an RNN over the slices, first any
 blood, then, where that is positive, five kinds; slices resampled to 512 x 512 and then to 256 x 256; three intensity
 windows; subject and slice labels. The paper's supplement is not publicly stored, so backbone, kind of RNN, window
-values, losses and optimizer are ours, and so is the crop to
-one square around the cranium before the resampling to 256 x 256. Both stages share the CNN."""
+values, losses and optimizer are ours, and so are the crop to one square around the cranium before the second
+resampling and the size of the network's input, named below. Both stages share the CNN."""
 
 _LIMITS = """## Limits
 
@@ -143,13 +143,15 @@ def model_card(
     ]
     made_up = configuration.made_up
     architecture = configuration.architecture
+    several = f"{configuration.members} networks whose logits are averaged"
+    members = several if configuration.members > 1 else "one network"
     parts = [
         f"# {configuration.name}, version {configuration.version}",
         _USE,
         _RECONSTRUCTION,
-        f"Backbone {architecture.backbone}, {architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of "
-        f"{architecture.units} units a direction, subject head {architecture.subject_head}, {configuration.members} members "
-        f"whose logits are averaged, {setting}.",
+        f"Backbone {architecture.backbone} on {architecture.input_size} x {architecture.input_size} pixels, "
+        f"{architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of {architecture.units} units a "
+        f"direction, subject head {architecture.subject_head}, {members}, {setting}.",
         "## Data",
         *sources,
         f"- Made-up blood pasted {made_up.pasted_per_head} times into each head labelled free of blood; a pasted copy trains "
