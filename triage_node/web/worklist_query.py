@@ -137,7 +137,7 @@ def _days(values: Mapping[str, str], usual_days: int, ignored: list[str]) -> int
         return None
     if not given:
         return usual_days
-    if given.isascii() and given.isdigit() and 0 < int(given[:9]) <= _MOST_DAYS:
+    if given.isascii() and given.isdigit() and len(given) <= 9 and 0 < int(given) <= _MOST_DAYS:
         return int(given)
     ignored.append("days")
     return usual_days
