@@ -12,7 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from triage_node.core.access import Permission, Role, allows
-from triage_node.core.audit import AuditAction
+from triage_node.core.audit import AuditAction, AuditFilter
 from triage_node.web.protection import LONGEST_BODY_BYTES
 from triage_node.web.visitors import required_of
 
@@ -147,6 +147,29 @@ def test_sql_and_markup_in_the_filters_of_the_trail_are_only_text(office: Office
             answer = browser.get("/audit", params={field: text})
             assert answer.status_code in (200, 400), (field, text)
             assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"study": "1" * 65},
+        {"study": "1.2\0"},
+        {"study": "x"},
+        {"since": "0001-01-01T00:00+14:00"},
+        {"until": "9999-12-31T23:59-14:00"},
+    ],
+)
+def test_filter_of_the_trail_that_no_database_can_answer_is_told(office: Office, asked: dict[str, str]) -> None:
+    answer = office.signed_in("ada").get("/audit", params=asked)
+    assert answer.status_code == 400
+    assert ("digits and dots" if "study" in asked else "is written like") in answer.text
+    assert [line.study_instance_uid for line in office.audit.page(AuditFilter(action="AUDIT_TRAIL_SHOWN"), 5)] == [None]
+
+
+def test_page_of_the_api_leads_whoever_is_not_signed_in_to_the_sign_in(office: Office) -> None:
+    answer = office.browser().get("/api", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/api")
+    assert office.browser().get("/api/v1/studies", headers={"Accept": "text/html"}).status_code == 401
 
 
 def test_users_page_does_what_an_administrator_asks(office: Office) -> None:

@@ -73,7 +73,7 @@ async def answer(request: Request, status_code: int, detail: str) -> Response:
 
 def wants_json(request: Request) -> bool:
     """Return whether a program asks, not a person."""
-    if request.url.path.startswith("/api"):
+    if request.url.path.startswith("/api/"):  # /api itself is a page for people
         return True
     accepted = request.headers.get("accept", "")
     return "json" in accepted and "html" not in accepted
