@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session
 
+from triage_node.core.errors import Transient
 from triage_node.core.overlay import MAX_OPACITY, blended, shown
 from triage_node.web.app import make_app
 from triage_node.web.images import WINDOWS
@@ -200,6 +202,28 @@ def test_viewing_is_one_line_of_the_trail_for_each_reader(
             signed_in(role).get(path)
     lines = SqlAuditTrail(sqlite_engine).of_study(study.uid, 20)
     assert sorted(line.actor for line in lines if line.action == "IMAGES_SHOWN") == ["administrator", "radiologist"]
+
+
+class _TrailThatFailsOnce(SqlAuditTrail):
+    """The database is away when the first line is written."""
+
+    failed = False
+
+    def note(self, *line: Any) -> None:
+        if not self.failed:
+            self.failed = True
+            raise Transient("away")
+        super().note(*line)
+
+
+def test_viewing_that_could_not_be_noted_is_not_shown_and_noted_at_the_next_picture(
+    sqlite_engine: Engine, tmp_path: Path, study: ReadStudy
+) -> None:
+    app = make_app(web_parts(sqlite_engine, tmp_path, audit=_TrailThatFailsOnce(sqlite_engine)))
+    radiologist = TestClient(app, cookies={"triage_session": "radiologist"})
+    assert [radiologist.get(_slice(study, index)).status_code for index in (0, 0, 1)] == [503, 200, 200]
+    lines = SqlAuditTrail(sqlite_engine).of_study(study.uid, 20)
+    assert [line.action for line in lines] == ["IMAGES_SHOWN"]
 
 
 def test_what_is_not_there_is_told_in_words(radiologist: TestClient, study: ReadStudy) -> None:

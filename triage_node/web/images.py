@@ -18,7 +18,7 @@ from triage_node.core.access import Permission, Visitor
 from triage_node.core.audit import AuditAction
 from triage_node.core.errors import Transient
 from triage_node.core.hounsfield import BLOOD_WINDOW, BONE_WINDOW, BRAIN_WINDOW, Window
-from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
+from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion, SliceImages
 from triage_node.web.parameters import Uid
 from triage_node.web.parts import WebParts
 from triage_node.web.png import heatmap_png, slice_png
@@ -55,7 +55,11 @@ def routes(parts: WebParts) -> APIRouter:
     def noted(request: Request, visitor: Visitor, study_instance_uid: str, shown: Response) -> Response:
         was_shown = shown.status_code < 400
         if was_shown and viewings.begins(visitor.name, study_instance_uid, parts.clock.now()):
-            note(request, AuditAction.IMAGES_SHOWN, study_instance_uid)
+            try:
+                note(request, AuditAction.IMAGES_SHOWN, study_instance_uid)
+            except Exception:  # this picture is not shown; the next one must not go unnoted
+                viewings.forget(visitor.name, study_instance_uid)
+                raise
         return shown
 
     @router.get(f"{of_series}/slices/{{index}}.png")
@@ -94,9 +98,7 @@ def routes(parts: WebParts) -> APIRouter:
             return parts.images.version(study_instance_uid, series_instance_uid, revision)
 
         def drawn(version: SeriesVersion) -> bytes:
-            heatmap, stack = parts.images.heatmap(version, index), parts.images.stack(version)
-            rows, columns = (stack.rows, stack.columns) if stack else heatmap.shape
-            return heatmap_png(heatmap, rows, columns)
+            return drawn_heatmap(parts.images, version, index)
 
         return noted(request, visitor, study_instance_uid, picture(request, found, drawn, f"heatmap/{index}"))
 
@@ -108,6 +110,19 @@ def _window(named: Window, center_hu: int | None, width_hu: int | None) -> Windo
         named.center_hu if center_hu is None else float(center_hu),
         named.width_hu if width_hu is None else float(width_hu),
     )
+
+
+def drawn_heatmap(images: SliceImages, version: SeriesVersion, index: int) -> bytes:
+    """Return a heatmap as PNG, as large as the slices that it lies over.
+
+    Raises
+    ------
+    NoSuchImage, ImageGone, Transient
+        There is none, or none now.
+    """
+    heatmap, stack = images.heatmap(version, index), images.stack(version)
+    rows, columns = (stack.rows, stack.columns) if stack else heatmap.shape
+    return heatmap_png(heatmap, rows, columns)
 
 
 def picture(

@@ -43,3 +43,8 @@ class Viewings:
             while len(self._begun) > _MOST_VIEWINGS:
                 del self._begun[next(iter(self._begun))]
             return True
+
+    def forget(self, visitor_name: str, study_instance_uid: str) -> None:
+        """Forget a viewing whose line could not be written: the next picture begins it again."""
+        with self._lock:
+            self._begun.pop((visitor_name, study_instance_uid), None)

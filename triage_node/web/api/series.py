@@ -12,10 +12,10 @@ from triage_node.core.ports import ImageGone, NoSuchImage, SeriesVersion
 from triage_node.web.api.entity import entity
 from triage_node.web.api.studies import MaySee, study_or_404
 from triage_node.web.api.study_models import Revision, Series, SeriesList, SliceList
-from triage_node.web.images import WINDOWS, WindowName, kept_picture
+from triage_node.web.images import WINDOWS, WindowName, drawn_heatmap, kept_picture
 from triage_node.web.parameters import Uid
 from triage_node.web.parts import WebParts
-from triage_node.web.png import heatmap_png, slice_png
+from triage_node.web.png import slice_png
 from triage_node.web.visitors import note, require
 
 MaySeeImages = Annotated[Visitor, Depends(require(Permission.SEE_IMAGES))]
@@ -110,9 +110,7 @@ def routes(parts: WebParts) -> APIRouter:
         """Coloured, to lay over the slice; transparent where the network did not look. 404 where a slice has none."""
 
         def drawn(version: SeriesVersion) -> bytes:
-            heatmap, stack = parts.images.heatmap(version, slice_index), parts.images.stack(version)
-            rows, columns = (stack.rows, stack.columns) if stack else heatmap.shape
-            return heatmap_png(heatmap, rows, columns)
+            return drawn_heatmap(parts.images, version, slice_index)
 
         asked = (study_instance_uid, series_instance_uid, revision)
         return _noted_picture(request, parts, asked, drawn, f"heatmap/{slice_index}")
