@@ -27,6 +27,7 @@ from triage_node.web import simulator_page
 from triage_node.web.app import make_app
 from triage_node.web.simulator_form import MOST_ARRIVALS, MOST_STUDIES, NUMBERS, first_form
 from triage_node.web.simulator_page import Simulator
+from triage_node.web.simulator_pictures import ShownSimulation, has_interval
 from triage_node.worklist.statistics import SqlStatistics
 
 NOW = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
@@ -197,6 +198,28 @@ def test_first_values_keep_up_even_where_much_comes() -> None:
     assert asked is not None
     assert asked.load.utilisation <= 0.86
     assert asked.load.distribution is Distribution.LOGNORMAL
+
+
+def test_first_values_lie_in_the_range_of_their_fields_whatever_was_measured() -> None:
+    in_a_second = MeasuredLoad(timedelta(days=28), (30,) * 24, Proportion(200, 1000), 50, 0.02, 0.4)
+    form, asked = first_form(in_a_second, RATES).simulation()
+    assert form.errors == {}
+    assert asked is not None
+    assert (asked.load.reading_time_min, asked.load.reading_time_cv) == (0.1, 5.0)
+
+
+def test_mean_of_a_single_run_has_no_interval_and_proves_nothing(client: TestClient) -> None:
+    rare = SMALL | {"arrivals": "0.5", "days": "1", "prevalence": "2", "cap": ""}
+    _, asked = first_form(None, None).filled(rare).simulation()
+    assert asked is not None
+    shown = ShownSimulation(Simulator().report(asked))
+    alone = [each for order in shown.orders for each in order["kinds"] if each["studies"] == 1]
+    assert alone
+    assert not any(map(has_interval, alone))
+    counted = [each for order in shown.orders for each in order["kinds"] if has_interval(each)]
+    assert shown.theory_check is not None
+    assert shown.theory_check.figures == len(counted)
+    assert "inf" not in re.findall(r"\w+", re.sub(r"<[^>]*>", " ", _page(client, **rare)))
 
 
 def test_measured_load_says_nothing_of_too_little(engine: Engine) -> None:

@@ -69,6 +69,18 @@ class NumberField:
             raise ConfigurationRejected(f"{self.label} is {kind} from {self.lowest:g} to {self.highest:,g}.")
         return value
 
+    def within(self, text: str) -> str:
+        """Return a number's text, or that of the end of its range beyond which it lies: what was measured may lie anywhere.
+
+        Examples
+        --------
+        >>> reading_time = NumberField("reading_time", "Reading time", "minutes", 0.1, 480.0)
+        >>> reading_time.within("0"), reading_time.within("9.5")
+        ('0.1', '9.5')
+        """
+        nearest = min(max(float(text), self.lowest), self.highest)
+        return text if nearest == float(text) else f"{nearest:g}"
+
 
 NUMBERS = (
     NumberField("arrivals", "Studies an hour", "mean over the day", 0.01, MOST_ARRIVALS),
@@ -193,7 +205,7 @@ def first_form(measured: MeasuredLoad | None, rates: MeasuredRates | None) -> Si
         "days": f"{min(_USUAL_DAYS, _days_that_fit(a))}",
     }
     return SimulatorForm(
-        texts=texts,
+        texts={each.name: each.within(texts[each.name]) for each in NUMBERS},
         distribution=Distribution.LOGNORMAL if reading_cv else Distribution.EXPONENTIAL,
         by_hour=False,
         hourly_weights=measured.hourly_weights if measured else None,

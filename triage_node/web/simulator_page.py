@@ -1,6 +1,6 @@
 """The waiting-time simulator for people: what a flag does to the reading queue, before anybody relies on it.
 
-A simulation takes a second of one processor at most, one runs at a time, and the last ones are kept: studies, workers and
+A simulation takes a second or two of one processor at most, one runs at a time, and the last ones are kept: studies, workers and
 other pages share the machine.
 """
 
@@ -22,10 +22,10 @@ from triage_node.core.simulation_report import simulation_report
 from triage_node.web.pages import page
 from triage_node.web.parts import WebParts
 from triage_node.web.simulator_form import MEASURED_OVER, Simulation, first_form
-from triage_node.web.simulator_pictures import ORDER_WORDS, ShownSimulation, minutes
+from triage_node.web.simulator_pictures import ORDER_WORDS, ShownSimulation, has_interval, minutes
 from triage_node.web.visitors import require
 
-_WORDS: dict[str, Any] = {"minutes": minutes, "order_words": ORDER_WORDS}
+_WORDS: dict[str, Any] = {"minutes": minutes, "has_interval": has_interval, "order_words": ORDER_WORDS}
 KEPT_SIMULATIONS = 32
 WAITS_FOR_ANOTHER_S = 5.0
 

@@ -5,6 +5,7 @@ In: a ``core.simulation_report``. Out: values for ``templates/simulator.html``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,11 @@ def minutes(value_min: float | None) -> str:
     return f"{value_min:.1f} min" if value_min < 100.0 else f"{value_min:.0f} min"
 
 
+def has_interval(figures: Figures) -> bool:
+    """Return whether the kind came in more than one run; a mean of a single run has no interval and proves nothing."""
+    return bool(figures["studies"]) and math.isfinite(figures["upper_95_min"])
+
+
 @dataclass(frozen=True)
 class TheoryCheck:
     """How the simulation stands to the theory, over every figure that has a formula.
@@ -55,7 +61,7 @@ class TheoryCheck:
     Attributes
     ----------
     figures, within
-        How many, and of how many the theory lies within the simulation's 95 % interval.
+        How many came in more than one run, and of how many the theory lies within the simulation's 95 % interval.
     largest
         Largest difference, as a share of the theory.
     exact
@@ -98,8 +104,8 @@ class ShownSimulation:
 
     @property
     def theory_check(self) -> TheoryCheck | None:
-        """The comparison with the theory; None where it has no formula."""
-        known = [each for each in self._found.values() if each["studies"] and each["theory_mean_min"]]
+        """The comparison with the theory; None where it has no formula, or nothing came in more than one run."""
+        known = [each for each in self._found.values() if has_interval(each) and each["theory_mean_min"]]
         if not known:
             return None
         apart = [abs(each["mean_min"] / each["theory_mean_min"] - 1.0) for each in known]
