@@ -30,7 +30,7 @@ export function shownMoment(moment, now = new Date()) {
   return `${moment.toLocaleDateString([], day)}, ${clock}`;
 }
 
-// As web/words.py::elapsed says it.
+// As web/words.py::elapsed_words says it.
 export function shownElapsed(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const minutes = Math.floor(whole / 60);
