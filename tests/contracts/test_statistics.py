@@ -132,6 +132,11 @@ def test_agreement_takes_the_last_word_on_each_study(
     assert [each["judged"] for each in rolling] == [4] * 7 + [0] * 3
     assert statistics.statistics(three_weeks_on)["agreement"]["findings"][0]["judged"] == 0
 
+    since_the_last = Window(site.at(21), site.at(21) + timedelta(days=1))
+    later = statistics.statistics(since_the_last)["agreement"]
+    assert later["findings"][0]["judged"] == 1, "what was said on the first day before the window is not of it"
+    assert later["rolling"][0]["judged"] == 4
+
 
 def test_refusals_are_counted_by_reason_and_by_scanner(site: Any, statistics: SqlStatistics) -> None:
     for study, reason in ((1, Reason.CONTRAST), (2, Reason.CONTRAST), (3, Reason.MISSING_SLICES)):

@@ -170,9 +170,9 @@ def _by_hour(durations: Iterable[tuple[int, float]]) -> list[dict[str, Any]]:
 def _agreement(session: Session, window: Window) -> dict[str, Any]:
     first, last = window.since.astimezone(UTC).date(), _last_day(window)
     judgements = _judgements(session, window)
-    within = [each for each in judgements if each.day >= first]
+    within = [each for given_at, each in judgements if given_at >= window.since]
     by_finding = agreement_by_finding(within)
-    of_ich = [each for each in judgements if each.finding == "ICH"]
+    of_ich = [each for _, each in judgements if each.finding == "ICH"]
     return {
         "findings": [{"finding": name} | by_finding.get(name, Agreement()).as_json() for name in ("ICH", *SUBTYPES)],
         "rolling_days": ROLLING_DAYS,
@@ -188,8 +188,8 @@ def _agreement(session: Session, window: Window) -> dict[str, Any]:
     }
 
 
-def _judgements(session: Session, window: Window) -> list[Judgement]:
-    """The last word on each finding of each study that was judged in the window or the days that roll into it."""
+def _judgements(session: Session, window: Window) -> list[tuple[datetime, Judgement]]:
+    """The last word on each finding of each study that was judged in the window or the days that roll into it, and when."""
     since = window.since - timedelta(days=ROLLING_DAYS)
     statement = (
         select(
@@ -199,8 +199,9 @@ def _judgements(session: Session, window: Window) -> list[Judgement]:
         .order_by(FeedbackRow.id)
     )
     last = {
-        (study_id, finding): Judgement(
-            given_at.date(), finding, present, present if verdict is Verdict.AGREE else not present
+        (study_id, finding): (
+            given_at,
+            Judgement(given_at.date(), finding, present, present if verdict is Verdict.AGREE else not present),
         )
         for study_id, finding, present, verdict, given_at in session.execute(statement)
     }
