@@ -6,7 +6,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -178,6 +178,36 @@ def test_whoever_comes_while_another_simulates_is_told_to_come_again(monkeypatch
     with pytest.raises(KeyError):  # the stand-in simulated no kinds
         simulator.report(asked)
     assert refused == [503]
+
+
+def test_few_wait_for_another_simulation_and_the_next_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulator_page, "WAITS_FOR_ANOTHER_S", 600.0)
+    _, asked = first_form(None, None).filled(SMALL | {"cap": ""}).simulation()
+    assert asked is not None
+    simulator, simulate, answers = Simulator(), simulator_page.simulate, []
+    go, one_refused = Event(), Event()
+
+    def held(*given: Any, **named: Any) -> Any:
+        go.wait(60)
+        return simulate(*given, **named)
+
+    def ask() -> None:
+        try:
+            simulator.report(asked)
+            answers.append(200)
+        except HTTPException as error:
+            answers.append(error.status_code)
+            one_refused.set()
+
+    monkeypatch.setattr(simulator_page, "simulate", held)
+    askers = [Thread(target=ask) for _ in range(simulator_page.MOST_WAITING + 2)]
+    for each in askers:
+        each.start()
+    assert one_refused.wait(60)
+    go.set()
+    for each in askers:
+        each.join()
+    assert sorted(answers) == [*[200] * (simulator_page.MOST_WAITING + 1), 503]
 
 
 @pytest.mark.parametrize("role", ["viewer", "radiologist", "administrator"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -28,6 +28,8 @@ from triage_node.web.visitors import require
 _WORDS: dict[str, Any] = {"minutes": minutes, "has_interval": has_interval, "order_words": ORDER_WORDS}
 KEPT_SIMULATIONS = 32
 WAITS_FOR_ANOTHER_S = 5.0
+MOST_WAITING = 4
+"""Whoever waits for another holds one of the forty threads that answer every page."""
 
 MaySeeStatistics = Annotated[Visitor, Depends(require(Permission.SEE_STATISTICS))]
 
@@ -37,6 +39,7 @@ class Simulator:
 
     def __init__(self) -> None:
         self._running = Lock()
+        self._places = BoundedSemaphore(1 + MOST_WAITING)
         self._waiting = lru_cache(KEPT_SIMULATIONS)(self._simulated)
 
     def report(self, asked: Simulation) -> Mapping[str, Any]:
@@ -51,12 +54,21 @@ class Simulator:
         return simulation_report(asked.load, asked.run, self._waiting(asked), measured=None, waiting_cap_min=cap_min)
 
     def _simulated(self, asked: Simulation) -> Mapping[Order, Mapping[Kind, Waiting | None]]:
-        if not self._running.acquire(timeout=WAITS_FOR_ANOTHER_S):
-            raise HTTPException(503, "somebody else is simulating", headers={"Retry-After": "5"})
+        if not self._places.acquire(blocking=False):
+            raise _busy()
         try:
-            return simulate(asked.load, asked.run, waiting_cap_min=asked.waiting_cap_min)
+            if not self._running.acquire(timeout=WAITS_FOR_ANOTHER_S):
+                raise _busy()
+            try:
+                return simulate(asked.load, asked.run, waiting_cap_min=asked.waiting_cap_min)
+            finally:
+                self._running.release()
         finally:
-            self._running.release()
+            self._places.release()
+
+
+def _busy() -> HTTPException:
+    return HTTPException(503, "somebody else is simulating", headers={"Retry-After": "5"})
 
 
 def routes(parts: WebParts, source: Statistics) -> APIRouter:
