@@ -166,6 +166,13 @@ def test_later_revision_is_shown_and_the_earlier_one_can_be_looked_at(
     assert "Disagree" not in earlier, "only what the study goes by is judged"
 
 
+def test_links_to_slices_stay_with_the_reading_that_was_asked_for(radiologist: TestClient, flagged: ReadStudy) -> None:
+    of_reading = f"?series={flagged.series_uid}&amp;revision=1&amp;slice="
+    page = radiologist.get(f"{flagged.path}?series={flagged.series_uid}&revision=1").text
+    assert page.count('href="?slice=') == 0
+    assert page.count(f'href="{of_reading}') == radiologist.get(flagged.path).text.count('href="?slice=') > 2
+
+
 def test_curve_has_a_bar_a_slice_and_marks_the_flagged_ones(radiologist: TestClient, flagged: ReadStudy) -> None:
     page = radiologist.get(flagged.path).text
     assert page.count('class="bar') == len(flagged.finding.slices)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
@@ -82,11 +83,12 @@ def study_answer(
     parts, visitor = parts_of(request), visitor_of(request)
     shown = _standing(parts, study_instance_uid)
     study = shown["study"]
-    reading = shown_reading(study, series, revision)
+    reading, asked = shown_reading(study, series, revision), {"series": series, "revision": revision}
     if reading is None and (series is not None or revision is not None):
         raise HTTPException(404, "this study has no such series, or no such revision of it")
     shown |= {
         "problem": problem,
+        "same_reading": urlencode({name: each for name, each in asked.items() if each is not None}),
         "reading": reading,
         "study_date": study_date(study["study_date"]),
         "timeline": timeline(study, reading, shown["task"]),
