@@ -108,6 +108,17 @@ def test_simulate_names_no_release_where_both_rates_are_given() -> None:
     assert (report["load"]["sensitivity"], report["load"]["specificity"]) == (0.9, 0.8)
 
 
+def test_simulate_prints_json_and_no_infinity_where_a_kind_came_in_one_run_only() -> None:
+    rare = ["--arrivals", "0.5", "--prevalence", "0.02", "--sensitivity", "0.9", "--specificity", "0.9"]
+    rare += ["--hours", "24", "--replications", "20"]
+    printed = run("simulate", *rare, "--json").stdout
+    kinds = json.loads(printed)["orders"][0]["kinds"]
+    assert [each["upper_95_min"] for each in kinds if each["studies"] == 1]
+    assert all(each["upper_95_min"] is None for each in kinds if each["studies"] == 1)
+    assert "Infinity" not in printed
+    assert "inf)" not in run("simulate", *rare).stdout
+
+
 def test_simulate_says_what_to_change_where_readers_cannot_keep_up() -> None:
     error = run("simulate", "--arrivals", "12").exception
     assert isinstance(error, Unstable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ def simulation_report(
 ) -> dict[str, Any]:
     """Return what was simulated, and for each order and kind the waiting with its mean in theory (None: no formula).
 
+    The ends of the interval are None for a kind that came in one run only: a single mean has none.
     ``measured`` is where sensitivity or specificity come from, where nobody gave them.
     """
     return {
@@ -42,6 +44,8 @@ def simulation_report(
 def _kind(load: ReadingLoad, order: Order, kind: Kind, waiting: Waiting | None) -> dict[str, Any]:
     theory = mean_wait_min(load, order)
     simulated = dataclasses.asdict(waiting) if waiting else dict.fromkeys(_FIGURES)
+    if waiting and math.isinf(waiting.upper_95_min):  # JSON has no infinity (RFC 8259 6)
+        simulated |= {"lower_95_min": None, "upper_95_min": None}
     return {"kind": kind.value, **simulated, "theory_mean_min": theory[kind] if theory else None}
 
 

@@ -46,7 +46,9 @@ def _table(order: Mapping[str, Any]) -> Table:
             table.add_row(each["kind"], "0", *[""] * 4)
             continue
         theory = "-" if each["theory_mean_min"] is None else f"{each['theory_mean_min']:.1f}"
-        mean = f"{each['mean_min']:.1f} ({each['lower_95_min']:.1f} to {each['upper_95_min']:.1f})"
+        mean = f"{each['mean_min']:.1f}"
+        if each["upper_95_min"] is not None:
+            mean += f" ({each['lower_95_min']:.1f} to {each['upper_95_min']:.1f})"
         table.add_row(
             each["kind"], str(each["studies"]), mean, theory, f"{each['p95_min']:.1f}", f"{each['max_min']:.1f}"
         )

@@ -5,7 +5,6 @@ In: a ``core.simulation_report``. Out: values for ``templates/simulator.html``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +50,7 @@ def minutes(value_min: float | None) -> str:
 
 def has_interval(figures: Figures) -> bool:
     """Return whether the kind came in more than one run; a mean of a single run has no interval and proves nothing."""
-    return bool(figures["studies"]) and math.isfinite(figures["upper_95_min"])
+    return figures["upper_95_min"] is not None
 
 
 @dataclass(frozen=True)
