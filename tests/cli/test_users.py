@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
+import io
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from hospital.node import COMMAND, environment
 
 from triage_node import wiring
+from triage_node.__main__ import main
 from triage_node.core.access import Role
 from triage_node.core.audit import AuditFilter
 from triage_node.settings import Settings
@@ -27,10 +30,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process: one of its own takes seconds to load what it runs, and these are many."""
+
     def run(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        command = [COMMAND, *arguments, "--data-dir", settings.data_dir]
-        return subprocess.run(command, input=typed, env=environment(), capture_output=True, text=True, timeout=100)
+        command = ["triage-node", *arguments, "--data-dir", str(settings.data_dir)]
+        monkeypatch.setattr("sys.argv", command)
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(command, int(ended.value.code or 0), said.out, said.err)
 
     return run
 
@@ -90,6 +100,21 @@ def test_what_cannot_be_done_is_told_in_one_line(run: Run) -> None:
         ended = run(*arguments, typed=typed)
         assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
         assert said in ended.stderr
+
+
+def test_user_without_a_name_in_the_operating_system_is_noted_by_number(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers are run with numbers that no passwd file knows."""
+
+    def nameless() -> NoReturn:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert run("user", "add", "ann", "--generate").returncode == 0
+    (line,) = wiring.audit_trail(settings).page(AuditFilter(), 100)
+    assert (line.actor, line.action) == ("cli:4711", "USER_ADDED")
 
 
 def test_first_administrator_is_made_where_there_is_nobody_and_only_then(settings: Settings) -> None:

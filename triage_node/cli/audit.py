@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,5 +15,14 @@ def note(settings: Settings, action: AuditAction, study_instance_uid: str | None
     """Write one line."""
     from triage_node import wiring
 
-    actor = f"cli:{getpass.getuser()}"
-    wiring.audit_trail(settings).note(actor, action, study_instance_uid, "", detail, wiring.SystemClock().now())
+    wiring.audit_trail(settings).note(
+        f"cli:{_system_user()}", action, study_instance_uid, "", detail, wiring.SystemClock().now()
+    )
+
+
+def _system_user() -> str:
+    """Return the name of the operating system's user; where it has none, as in many containers, its number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return str(os.getuid())
