@@ -58,7 +58,7 @@ def test_series_with_a_gap_is_reported_as_not_analysed_once(thorough: Node, pacs
     assert pacs.times_arrived(study_uid(series)) == {1}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_series_of_two_thousand_slices_is_reported_with_its_reason(thorough: Node, pacs: Pacs, tmp_path: Path) -> None:
     """The pixels are few: it is the instances that are many."""
     side, count = 16, 2000
@@ -66,7 +66,7 @@ def test_series_of_two_thousand_slices_is_reported_with_its_reason(thorough: Nod
         np.zeros((count, side, side), np.int16), spacing_mm=0.12, pixel_spacing_mm=(230 / side, 230 / side)
     )
     assert set(Scanner(thorough.address, tmp_path).send(series)) == {0x0000}
-    wait_until(lambda: len(pacs.objects(study_uid(series))) == 2, "a report and its page", within_s=120)
+    wait_until(lambda: len(pacs.objects(study_uid(series))) == 2, "a report and its page", within_s=240)
     row = thorough.results.row(study_uid(series))
     assert row is not None
     assert (row["state"], row["reason"]) == ("NOT_ANALYSED", "TOO_MANY_SLICES")

@@ -29,6 +29,7 @@ class Pacs:
         self.folder = folder
         self.address = PeerAddress(ae_title, "127.0.0.1", free_port())
         self.arrivals: Counter[str] = Counter()
+        self._study_of: dict[Path, str] = {}
         self._scp: StorageScp | None = None
 
     def start(self) -> None:
@@ -52,8 +53,10 @@ class Pacs:
 
     def objects(self, study_instance_uid: str) -> list[Dataset]:
         """Return what has arrived of one study, in the order of series and instance number."""
-        found = [pydicom.dcmread(path) for path in self.folder.glob("*/*.dcm")]
-        ours = [each for each in found if each.StudyInstanceUID == study_instance_uid]
+        for path in self.folder.glob("*/*.dcm"):
+            if path not in self._study_of:  # those of other journeys are not read again at every look
+                self._study_of[path] = str(pydicom.dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+        ours = [pydicom.dcmread(path) for path, study in self._study_of.items() if study == study_instance_uid]
         return sorted(ours, key=lambda each: (each.SeriesNumber, each.InstanceNumber))
 
     def of_modality(self, study_instance_uid: str, modality: str) -> list[Dataset]:
