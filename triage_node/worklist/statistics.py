@@ -34,11 +34,10 @@ from triage_node.worklist.engine import Database
 from triage_node.worklist.observations import READ
 from triage_node.worklist.percentiles import percentiles
 from triage_node.worklist.reader_tables import FeedbackRow
-from triage_node.worklist.reading_load import reading_load
+from triage_node.worklist.reading_load import HOURS_A_DAY, reading_load
 from triage_node.worklist.scanner_activity import scanner_activity
 from triage_node.worklist.tables import ObservationRow, StudyRow
 
-HOURS_A_DAY = 24
 _TURNAROUND = table(
     "v_turnaround",
     column("received_at", UtcDateTime()),
