@@ -12,7 +12,7 @@ import pytest
 from hospital.node import COMMAND, environment
 
 LONGEST_SILENCE_S = 3.0
-HICCUPS = 2
+HICCUPS = 4
 """So often a busy machine may stand still meanwhile, the time before the first line among it, for so many times as long."""
 
 

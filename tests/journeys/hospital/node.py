@@ -168,7 +168,7 @@ class Node:
             "dicom_port": self.address.port,
             "http_port": self.http_port,
             "pacs": [str(each) for each in destinations],
-            "quiet_period_s": 2.0,
+            "quiet_period_s": 5.0,
             "retry_first_s": 0.5,
             "retry_longest_s": 1.0,
             "lease_s": 15.0,
