@@ -172,17 +172,6 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
         torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.slow
-def test_a_continued_member_starts_from_the_first_of_its_fold(tmp_path):
-    still = EncoderPhase(steps=1, batch=8, size=64, learning_rate=0.0)
-    setting = setting_in(tmp_path, replace(CONFIGURATION, continued=(still,), joint=JointPhase(steps=0)))
-    run_job(TrainingJob(0, 1), setting, quiet)
-    run_job(TrainingJob(1, 1), setting, quiet)
-    first, second = (trained_member(TrainingJob(member, 1), setting) for member in (0, 1))
-    for name, parameter in first.encoder.named_parameters():
-        torch.testing.assert_close(second.encoder.get_parameter(name), parameter, atol=1e-6, rtol=0)
-
-
 def test_scans_without_blood_alone_cannot_be_trained_on(tmp_path):
     bloodless = [scan for scan in SCANS if scan.labels[0] == 0]
     with pytest.raises(ConfigurationRejected, match="scans with blood"):

@@ -107,9 +107,6 @@ class RunConfiguration:
     pretraining: tuple[EncoderPhase, ...] = ()
     """Phases on phantoms alone; they see no patient, so every job starts from the same result."""
     encoder: tuple[EncoderPhase, ...] = ()
-    continued: tuple[EncoderPhase, ...] = ()
-    """Phases of every member but the first, which then start from the first member of their fold instead of from nothing:
-    snapshots of one training err differently enough to be averaged (Huang et al. 2017)."""
     sequence: SequencePhase = field(default_factory=SequencePhase)
     joint: JointPhase = field(default_factory=JointPhase)
     optimization: Optimization = field(default_factory=Optimization)
@@ -119,8 +116,6 @@ class RunConfiguration:
 
     def encoder_of_member(self, member: int) -> tuple[EncoderPhase, ...]:
         """The encoder phases with a member's own share of pasted slices."""
-        if self.continued and member > 0:
-            return self.continued
         if not self.pasted_of_member:
             return self.encoder
         share = self.pasted_of_member[member % len(self.pasted_of_member)]
@@ -172,7 +167,7 @@ def read_configuration(path: Path) -> RunConfiguration:
     for name, kind in sections.items():
         if name in described:
             described[name] = _section(kind, described[name], f"{path}: [{name}]")
-    for name in ("pretraining", "encoder", "continued"):
+    for name in ("pretraining", "encoder"):
         phases = described.get(name, [])
         described[name] = tuple(_section(EncoderPhase, each, f"{path}: [[{name}]]") for each in phases)
     described["pasted_of_member"] = tuple(described.get("pasted_of_member", ()))

@@ -97,8 +97,6 @@ def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
     for unused in ("text", "members", "name", "version"):
         del described[unused]
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
-    if job.member == 0:
-        del described["continued"]
     folds = sorted(setting.fold_of_subject.items())
     if job.pretraining:  # it sees phantoms alone, whatever follows
         described = {name: described[name] for name in _PRETRAINING_SETTINGS}
@@ -191,25 +189,17 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
 
 
 def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
-    """A network of random weights, or what an earlier job left, with new sequence models."""
+    """A network of random weights, or what the pretraining left, with new sequence models."""
     configuration = setting.configuration
     seeded_generator(torch.device("cpu"), seed)
     network = CascadeNetwork(configuration.architecture)
-    source = None
-    if configuration.continued and job.member > 0:
-        source = TrainingJob(0, job.fold)
-    elif configuration.pretraining and not job.pretraining:
-        source = PRETRAINING
-    if source is not None:
-        pretrained = load_file(setting.folder(source) / MEMBER_NAME)
-        network.encoder.load_state_dict(
-            {name.removeprefix("encoder."): value for name, value in pretrained.items() if name.startswith("encoder.")}
-        )
-        for name in ("feature_head", "location_head"):
-            head = {
+    if configuration.pretraining and not job.pretraining:
+        pretrained = load_file(setting.folder(PRETRAINING) / MEMBER_NAME)
+        for name in ("encoder", "feature_head", "location_head"):
+            part = {
                 key.removeprefix(f"{name}."): value for key, value in pretrained.items() if key.startswith(f"{name}.")
             }
-            network.get_submodule(name).load_state_dict(head)
+            network.get_submodule(name).load_state_dict(part)
     return network
 
 

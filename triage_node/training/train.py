@@ -241,9 +241,7 @@ def run(
     jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
     if configuration.pretraining:
         run_jobs([PRETRAINING], replace(setting, threads=machine.workers * machine.threads), 1, report)
-    first = [job for job in jobs if job.member == 0]
-    for group in (first, [job for job in jobs if job.member > 0]) if configuration.continued else (jobs,):
-        run_jobs(group, setting, machine.workers, report)
+    run_jobs(jobs, setting, machine.workers, report)
     draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in jobs}, out / "learning_curves.png")
     return finish(jobs, setting, out, sources, time.monotonic() - started)
 
