@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         "auto", description="Where the cascade runs; auto: a GPU if there is one."
     )
     operating_point: str = Field("balanced", description="Named operating point of the release.")
+    site_prevalence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the head CT here that bleed, above 0 and below 1; probabilities are moved to it, flags are not. "
+        "Empty: as in the release's own data.",
+    )
     torch_threads: int | None = Field(None, ge=1, description="CPU threads of the cascade; empty: all cores.")
     lease_s: float = Field(60.0, gt=0, description="A reading or sending that takes longer counts as dead, s.")
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from triage_node import settings, wiring
 from triage_node.cascade.calibration import Calibration, prior_shift
 from triage_node.cascade.runner import Cascade
+from triage_node.cascade.weights import WeightsRejected, load_networks, read_release
 from triage_node.core.finding import SUBTYPES
 
 
@@ -89,7 +93,47 @@ def test_a_site_prevalence_moves_probability_and_threshold_alike(make_release, h
     plain = load(folder, "balanced").read_volume(head_hu, 5.0, uids(head_hu)).finding
     moved = load(folder, "balanced", site_prevalence=0.05).read_volume(head_hu, 5.0, uids(head_hu)).finding
     assert moved.ich_probability == pytest.approx(prior_shift(plain.ich_probability, 0.4, 0.05))
+    assert moved.operating_threshold == pytest.approx(prior_shift(0.5, 0.4, 0.05))
     assert moved.flagged == plain.flagged
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.9])
+def test_a_site_prevalence_moves_slices_with_their_study_and_leaves_flags_and_kinds(make_release, head_hu, prevalence):
+    folder = make_release()
+    plain = load(folder, "always").read_volume(head_hu, 5.0, uids(head_hu)).finding
+    moved = load(folder, "always", site_prevalence=prevalence).read_volume(head_hu, 5.0, uids(head_hu)).finding
+    ratio = moved.ich_probability / plain.ich_probability
+    assert (ratio < 1) == (prevalence < 0.4)
+    for before, after in zip(plain.slices, moved.slices, strict=True):
+        assert after.ich_probability == pytest.approx(min(before.ich_probability * ratio, 1.0))
+        assert after.flagged == before.flagged
+        assert after.subtypes == pytest.approx(before.subtypes)
+    assert moved.subtypes == pytest.approx(plain.subtypes)
+
+
+@pytest.mark.parametrize("stated", [0.0, 1.0])
+def test_a_release_without_a_prevalence_between_0_and_1_is_refused_where_the_site_has_one(make_release, stated):
+    release = replace(read_release(make_release()), trained_prevalence=stated)
+    networks, point = load_networks(release), release.operating_point("balanced")
+    with pytest.raises(WeightsRejected, match=r"manifest\.json states the prevalence .* leave site_prevalence empty"):
+        Cascade(release, networks, point, torch.device("cpu"), 0.1)
+    Cascade(release, networks, point, torch.device("cpu"))
+
+
+def test_the_node_moves_probabilities_to_the_site_prevalence_of_its_settings(make_release, head_hu):
+    folder = make_release()
+    node = settings.load(weights_dir=folder.parent, release=folder.name, site_prevalence=0.05, device="cpu")
+    moved = wiring.cascade(node).read_volume(head_hu, 5.0, uids(head_hu)).finding
+    plain = load(folder, "balanced").read_volume(head_hu, 5.0, uids(head_hu)).finding
+    assert moved.ich_probability == pytest.approx(prior_shift(plain.ich_probability, 0.4, 0.05))
+
+
+def test_raw_logits_are_of_the_same_image_as_the_reading_where_pixels_are_not_square(make_release, head_hu):
+    cascade = load(make_release(), "never")
+    squeezed, spacing = head_hu[:, ::2], (2.0, 1.0)
+    read = cascade.read_volume(squeezed, 5.0, uids(head_hu), pixel_spacing_mm=spacing).finding
+    logit = cascade.logits(squeezed, 5.0, spacing).subject
+    assert read.ich_probability == pytest.approx(1 / (1 + np.exp(-logit)))
 
 
 def test_a_missing_uid_is_refused(make_release, head_hu):

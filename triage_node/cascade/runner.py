@@ -24,7 +24,14 @@ from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.preprocessing import Grid, heatmaps_on_source, network_input, on_network_grid
 from triage_node.cascade.saliency import slice_activation, subject_activation
 from triage_node.cascade.slice_encoder import pooled
-from triage_node.cascade.weights import OperatingPoint, Release, load_networks, read_release
+from triage_node.cascade.weights import (
+    MANIFEST_NAME,
+    OperatingPoint,
+    Release,
+    WeightsRejected,
+    load_networks,
+    read_release,
+)
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.ports import SeriesVolume
 
@@ -148,6 +155,11 @@ class Cascade:
         Where the networks run.
     site_prevalence
         Share of subjects with blood where the node stands; None leaves probabilities at the release's own prevalence.
+
+    Raises
+    ------
+    WeightsRejected
+        There is a site's prevalence, and the release states none that probabilities could be moved from.
     """
 
     def __init__(
@@ -162,6 +174,13 @@ class Cascade:
         self.operating_point = operating_point
         self.device = device
         self._site_prevalence = site_prevalence
+        if site_prevalence is not None and not 0.0 < release.trained_prevalence < 1.0:
+            raise WeightsRejected(
+                f"{release.folder / MANIFEST_NAME} states the prevalence {release.trained_prevalence:g}, from which no "
+                "probability can be moved to the site's; leave site_prevalence empty, or calibrate the release on data with "
+                "and without blood"
+            )
+        self._threshold = self._at_site(operating_point.threshold)
         self._networks = [each.to(device=device, memory_format=torch.channels_last) for each in networks]  # type: ignore[call-overload]
 
     @classmethod
@@ -239,9 +258,14 @@ class Cascade:
         finding = self._finding(logits, grid, sop_instance_uids, started)
         return CascadeReading(finding, grid, states)
 
-    def logits(self, volume_hu: npt.NDArray[np.generic], slice_spacing_mm: float) -> CascadeLogits:
+    def logits(
+        self,
+        volume_hu: npt.NDArray[np.generic],
+        slice_spacing_mm: float,
+        pixel_spacing_mm: tuple[float, float] = (1.0, 1.0),
+    ) -> CascadeLogits:
         """Return both stages' raw logits, stage two whether or not stage one is positive; for calibration and self-test."""
-        grid_hu, _ = on_network_grid(volume_hu, slice_spacing_mm)
+        grid_hu, _ = on_network_grid(volume_hu, slice_spacing_mm, pixel_spacing_mm)
         return self._scored(self._encoded(grid_hu), with_stage_two=True)
 
     def _encoded(self, grid_hu: npt.NDArray[np.float32]) -> list[_MemberState]:
@@ -266,7 +290,7 @@ class Cascade:
             subject = float(torch.stack([each.subjects[0, 0] for each in ones]).mean())
             slices = torch.stack([each.slices[0, :, 0] for each in ones]).mean(dim=0).cpu().numpy()
             if with_stage_two is None:
-                with_stage_two = self._calibrated("subject", subject) >= self.operating_point.threshold
+                with_stage_two = self._at_site(self._calibrated("subject", subject)) >= self._threshold
             if not with_stage_two:
                 return CascadeLogits(subject, slices, None, None)
             twos = [each.network.stage_two(each.features, each.cnn_logits, each.mask) for each in states]
@@ -285,8 +309,9 @@ class Cascade:
 
     def _finding(self, logits: CascadeLogits, grid: Grid, sop_instance_uids: Sequence[str], started: float) -> Finding:
         point = self.operating_point
-        probability = self._calibrated("subject", logits.subject)
-        flagged = probability >= point.threshold
+        calibrated = self._calibrated("subject", logits.subject)
+        probability = self._at_site(calibrated)
+        flagged = probability >= self._threshold
         subtypes = None
         if flagged and logits.subtypes is not None:
             subtypes = {
@@ -294,25 +319,34 @@ class Cascade:
                 for kind, value in zip(SUBTYPES, logits.subtypes, strict=True)
             }
         return Finding(
-            ich_probability=self._at_site(probability),
+            ich_probability=probability,
             flagged=flagged,
             subtypes=subtypes,
             subtypes_present=tuple(
                 kind for kind, value in (subtypes or {}).items() if value >= point.subtype_thresholds[kind]
             ),
-            slices=self._slice_findings(logits, grid, sop_instance_uids, flagged),
+            slices=self._slice_findings(logits, grid, sop_instance_uids, flagged, probability / calibrated),
             model_name=self.release.name,
             model_version=self.release.version,
             weights_sha256=self.release.weights_sha256,
             operating_point=point.name,
-            operating_threshold=self._at_site(point.threshold),
+            operating_threshold=self._threshold,
             elapsed_ms=(time.perf_counter() - started) * 1000.0,
         )
 
     def _slice_findings(
-        self, logits: CascadeLogits, grid: Grid, sop_instance_uids: Sequence[str], study_flagged: bool
+        self,
+        logits: CascadeLogits,
+        grid: Grid,
+        sop_instance_uids: Sequence[str],
+        study_flagged: bool,
+        site_ratio: float,
     ) -> tuple[SliceFinding, ...]:
-        """One finding a source slice. Slices are flagged only in a flagged study, and then at least the highest one."""
+        """One finding a source slice. Slices are flagged only in a flagged study, and then at least the highest one.
+
+        How likely blood is in a slice of a study that bleeds, or its kind, does not depend on how many studies bleed: a
+        slice's probability therefore moves in proportion to the study's, by ``site_ratio``, and subtypes stay.
+        """
         probabilities = self.release.calibrations["slice"].probabilities(logits.slices)
         threshold = min(self.operating_point.slice_threshold, float(probabilities.max()))
         findings = []
@@ -324,5 +358,6 @@ class Cascade:
                     for kind, value in zip(SUBTYPES, logits.subtype_slices[group], strict=True)
                 }
             probability = float(probabilities[group])
-            findings.append(SliceFinding(uid, probability, subtypes, study_flagged and probability >= threshold))
+            flagged = study_flagged and probability >= threshold
+            findings.append(SliceFinding(uid, min(probability * site_ratio, 1.0), subtypes, flagged))
         return tuple(findings)

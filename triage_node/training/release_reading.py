@@ -200,7 +200,7 @@ def masked_slices(
 def _scores(cascade: Cascade, scan: LabelledScan) -> tuple[FloatArray, FloatArray]:
     """Calibrated scores of the subject, (6,), and of its slices, (slices, 6)."""
     loaded = scan.load()
-    logits = cascade.logits(loaded.volume_hu, loaded.slice_spacing_mm)
+    logits = cascade.logits(loaded.volume_hu, loaded.slice_spacing_mm, loaded.pixel_spacing_mm)
     assert logits.subtypes is not None
     assert logits.subtype_slices is not None
     of = cascade.release.calibrations

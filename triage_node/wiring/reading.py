@@ -51,6 +51,7 @@ def cascade(settings: Settings) -> Cascade:
         device=settings.device,
         operating_point=settings.operating_point,
         threads=settings.torch_threads,
+        site_prevalence=settings.site_prevalence,
     )
     run_self_test(loaded)
     return loaded
