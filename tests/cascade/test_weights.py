@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from triage_node.cascade import weights
+from triage_node.cascade import release_writer, weights
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import WeightsRejected, read_release
@@ -152,43 +152,27 @@ def test_the_self_test_finds_a_wrong_number(make_release):
         run_self_test(Cascade.load(folder, device="cpu"))
 
 
-def test_activation_is_remembered_and_rolled_back(make_release):
-    folder = make_release("first").parent
-    make_release("second", seed=5)
-    weights.activate(folder, "first")
-    weights.activate(folder, "second")
-    assert weights.active_release_folder(folder).name == "second"
-    assert weights.rollback(folder) == "first"
-    assert weights.active_release_folder(folder).name == "first"
+def test_files_of_another_shape_are_named_as_malformed(make_release):
+    folder = make_release()
+    edit_manifest(folder, files=["member_1.safetensors"])
+    with pytest.raises(WeightsRejected, match=r"manifest\.json is incomplete or malformed"):
+        read_release(folder)
 
 
-def test_a_broken_release_is_not_activated(make_release):
-    folder = make_release("first").parent
-    weights.activate(folder, "first")
-    (make_release("second") / "member_1.safetensors").write_bytes(b"no weights")
-    with pytest.raises(WeightsRejected):
-        weights.activate(folder, "second")
-    assert weights.active_release_folder(folder).name == "first"
+@pytest.mark.parametrize("points", [[], {"balanced": []}, {"balanced": {"threshold": 0.5}}, {"balanced": None}])
+def test_operating_points_of_another_shape_are_named_as_malformed(make_release, points):
+    folder = make_release()
+    path = folder / "operating_points.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"points": points}))
+    with pytest.raises(WeightsRejected, match=r"operating_points\.json is incomplete or malformed"):
+        read_release(folder)
 
 
-def test_nothing_to_roll_back_to_is_said(make_release):
-    folder = make_release("first").parent
-    weights.activate(folder, "first")
-    with pytest.raises(WeightsRejected, match="no release before"):
-        weights.rollback(folder)
+def test_a_release_that_cannot_be_written_leaves_nothing(make_release, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("No space left on device")
 
-
-def test_a_release_is_added_whole_or_not_at_all(make_release, tmp_path):
-    source = make_release()
-    there = tmp_path / "node"
-    there.mkdir()
-    assert weights.add_release(there, source) == "random"
-    assert read_release(there / "random").weights_sha256 == read_release(source).weights_sha256
-    with pytest.raises(WeightsRejected, match="already"):
-        weights.add_release(there, source)
-    (source / "member_1.safetensors").write_bytes(b"")
-    elsewhere = tmp_path / "other"
-    elsewhere.mkdir()
-    with pytest.raises(WeightsRejected):
-        weights.add_release(elsewhere, source)
-    assert not list(elsewhere.iterdir())
+    monkeypatch.setattr(release_writer, "_write_json", fail)
+    with pytest.raises(OSError, match="No space left"):
+        make_release()
+    assert not list((tmp_path / "model_weights").iterdir())

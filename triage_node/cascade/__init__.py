@@ -5,6 +5,7 @@
 ``saliency``  Grad-CAM from the kept map
 ``calibration``  logits to probabilities
 ``weights``, ``release_writer``, ``self_test``  releases: checked, written, compared with this machine
+``active_release``, ``installed_releases``  which release is in use; adding one, changing over and going back
 ``runner``  all of it on one series
 """
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from triage_node.cascade.active_release import active_names
 from triage_node.core.measured_rates import MeasuredRates
 
-ACTIVE_NAME = "active"
 OPERATING_POINTS_NAME = "operating_points.json"
 
 
@@ -19,7 +19,7 @@ def measured_rates(weights_folder: Path, release: str | None, operating_point: s
     says what is wrong with it.
     """
     try:
-        name = release or (weights_folder / ACTIVE_NAME).read_text(encoding="utf-8").strip()
+        name = release or active_names(weights_folder)[0]
         described: Any = json.loads((weights_folder / name / OPERATING_POINTS_NAME).read_text(encoding="utf-8"))
         measured = described["points"][operating_point]["measured"]
         sensitivity, specificity = measured["sensitivity"], measured["specificity"]
@@ -31,5 +31,5 @@ def measured_rates(weights_folder: Path, release: str | None, operating_point: s
             int(sensitivity["n"]),
             int(specificity["n"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
         return None

@@ -106,6 +106,18 @@ def write_release(
     draft = model_weights / f".{description.name}.draft"
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
+    try:
+        _fill(draft, networks, description, half)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _fill(draft: Path, networks: Sequence[CascadeNetwork], description: ReleaseDescription, half: bool) -> None:
+    """Write every file of a release, the reference output last, since the release is loaded to compute it."""
     members = []
     for number, network in enumerate(networks, start=1):
         path = draft / f"member_{number}.safetensors"
@@ -129,10 +141,6 @@ def write_release(
     _write_json(draft / OPERATING_POINTS_NAME, points)
     (draft / MODEL_CARD_NAME).write_text(description.model_card, encoding="utf-8")
     write_reference_output(Cascade.load(draft, device="cpu", operating_point=next(iter(description.operating_points))))
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(draft, folder)
-    return folder
 
 
 def _tensors(network: CascadeNetwork, half: bool) -> dict[str, torch.Tensor]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from triage_node.cascade.active_release import ACTIVE_NAME, active_names
 from triage_node.cascade.calibration import Calibration
 from triage_node.cascade.network import CLASS_ORDER, Architecture, CascadeNetwork
 from triage_node.cascade.preprocessing import CANVAS_SIZE, INPUT_SIZE, NOMINAL_SPACING_MM
@@ -32,9 +31,10 @@ MANIFEST_NAME = "manifest.json"
 OPERATING_POINTS_NAME = "operating_points.json"
 REFERENCE_OUTPUT_NAME = "reference_output.json"
 MODEL_CARD_NAME = "model_card.md"
-ACTIVE_NAME = "active"
 HEADS = ("subject", "slice", *SUBTYPES)
 """Heads that carry a calibration: stage one's two, then stage two's five at subject level."""
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What reading a JSON of another shape raises."""
 
 
 class WeightsRejected(ConfigurationRejected):
@@ -173,14 +173,18 @@ def _operating_points(folder: Path, weights_sha256: str) -> dict[str, OperatingP
             f"{path} was measured for other weights: expected SHA-256 {weights_sha256}, found "
             f"{described.get('weights_sha256')}; evaluate these weights and write their operating points"
         )
-    points = {}
-    for name, point in described["points"].items():
-        thresholds = {kind: float(point["subtype_thresholds"][kind]) for kind in SUBTYPES}
-        values = (float(point["threshold"]), float(point["slice_threshold"]), *thresholds.values())
-        if not all(0.0 <= value <= 1.0 for value in values):
-            raise WeightsRejected(f"{path}: operating point {name!r} has a threshold outside 0 to 1; measure it again")
-        points[name] = OperatingPoint(name, values[0], values[1], thresholds, point.get("measured", {}))
-    return points
+    try:
+        return {name: _operating_point(path, name, point) for name, point in described["points"].items()}
+    except _MALFORMED as error:
+        raise WeightsRejected(f"{path} is incomplete or malformed ({error!r}); restore it from the release") from error
+
+
+def _operating_point(path: Path, name: str, point: Mapping[str, Any]) -> OperatingPoint:
+    thresholds = {kind: float(point["subtype_thresholds"][kind]) for kind in SUBTYPES}
+    values = (float(point["threshold"]), float(point["slice_threshold"]), *thresholds.values())
+    if not all(0.0 <= value <= 1.0 for value in values):
+        raise WeightsRejected(f"{path}: operating point {name!r} has a threshold outside 0 to 1; measure it again")
+    return OperatingPoint(name, values[0], values[1], thresholds, dict(point.get("measured", {})))
 
 
 def read_release(folder: Path) -> Release:
@@ -222,7 +226,7 @@ def read_release(folder: Path) -> Release:
             operating_points=_operating_points(folder, weights_sha256),
             manifest=manifest,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise WeightsRejected(f"{path} is incomplete or malformed ({error!r}); restore it from the release") from error
 
 
@@ -260,8 +264,8 @@ def active_release_folder(model_weights: Path) -> Path:
     """Return the folder of the release that ``model_weights/active`` names."""
     path = model_weights / ACTIVE_NAME
     try:
-        name = path.read_text(encoding="utf-8").split()[0]
-    except (OSError, IndexError):
+        name = active_names(model_weights)[0]
+    except (OSError, UnicodeDecodeError, IndexError):
         raise WeightsRejected(f"{path} names no release; run `triage-node weights activate NAME`") from None
     if Path(name).name != name or not (model_weights / name).is_dir():
         raise WeightsRejected(f"{path} names {name!r}, which is no release here; run `triage-node weights list`")
@@ -269,66 +273,6 @@ def active_release_folder(model_weights: Path) -> Path:
 
 
 def release_names(model_weights: Path) -> list[str]:
-    """Name every folder with a manifest, sorted."""
-    return sorted(each.parent.name for each in model_weights.glob(f"*/{MANIFEST_NAME}"))
-
-
-def activate(model_weights: Path, name: str) -> None:
-    """Make a release the active one, after checking it; the second line remembers the one before, for ``rollback``.
-
-    Raises
-    ------
-    WeightsRejected
-        The release does not pass its checks; nothing is changed.
-    """
-    if name not in release_names(model_weights):
-        raise WeightsRejected(f"{model_weights} has no release {name!r}; there are {release_names(model_weights)}")
-    read_release(model_weights / name)
-    path = model_weights / ACTIVE_NAME
-    before = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    previous = next((each for each in before if each != name), "")
-    written = path.with_suffix(".new")
-    written.write_text(f"{name}\n{previous}\n" if previous else f"{name}\n", encoding="utf-8")
-    os.replace(written, path)
-
-
-def rollback(model_weights: Path) -> str:
-    """Activate the release that was active before, and return its name.
-
-    Raises
-    ------
-    WeightsRejected
-        None was active before, or it no longer passes its checks.
-    """
-    path = model_weights / ACTIVE_NAME
-    names = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    if len(names) < 2:
-        raise WeightsRejected(
-            f"{path} remembers no release before the active one; use `triage-node weights activate NAME`"
-        )
-    activate(model_weights, names[1])
-    return names[1]
-
-
-def add_release(model_weights: Path, source: Path) -> str:
-    """Copy a release beside the others after checking it, tensors included, and return its name.
-
-    Raises
-    ------
-    WeightsRejected
-        It does not pass its checks, or a release of that name is there already; nothing is copied.
-    """
-    release = read_release(source)
-    load_networks(release)
-    name = release.name
-    if Path(name).name != name or name.startswith("."):
-        raise WeightsRejected(
-            f"{source / MANIFEST_NAME} has the name {name!r}, which is no folder name; rename the release"
-        )
-    if (model_weights / name).exists():
-        raise WeightsRejected(f"{model_weights} has a release {name!r} already; give the new one another name")
-    draft = model_weights / f".{name}.draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(source, draft)
-    os.replace(draft, model_weights / name)
-    return name
+    """Name every folder with a manifest, sorted; one that begins with a dot is the rest of a copy that was cut off."""
+    found = (each.parent.name for each in model_weights.glob(f"*/{MANIFEST_NAME}"))
+    return sorted(name for name in found if not name.startswith("."))

@@ -114,12 +114,9 @@ def show(name: Name = None, model_weights: Folder = None, json_: options.AsJson 
 
 def verify(name: Name = None, model_weights: Folder = None, json_: options.AsJson = False) -> None:
     """Check a release's hashes and tensors, and compare its reference output with what this machine computes."""
-    from triage_node.cascade.runner import Cascade
-    from triage_node.cascade.self_test import run_self_test
+    from triage_node.cascade.installed_releases import check_release
 
-    release = _release(_folder(model_weights), name)
-    point = next(iter(release.operating_points))
-    difference = run_self_test(Cascade.load(release.folder, device="cpu", operating_point=point))
+    release, difference = check_release(_release(_folder(model_weights), name).folder)
     verified = {"name": release.name, "weights_sha256": release.weights_sha256, "largest_difference": difference}
     if json_:
         options.print_json(verified)
@@ -133,7 +130,7 @@ def add(
     json_: options.AsJson = False,
 ) -> None:
     """Check a release and copy it beside the others; it is not activated."""
-    from triage_node.cascade.weights import add_release
+    from triage_node.cascade.installed_releases import add_release
 
     added = add_release(_folder(model_weights), source)
     if json_:
@@ -145,10 +142,10 @@ def add(
 def activate(
     name: Annotated[str, typer.Argument(help="Release.")], model_weights: Folder = None, json_: options.AsJson = False
 ) -> None:
-    """Make a release the one that workers load at their next start."""
-    from triage_node.cascade import weights
+    """Check a release as `verify` does, and make it the one that workers load at their next start."""
+    from triage_node.cascade import installed_releases
 
-    weights.activate(_folder(model_weights), name)
+    installed_releases.activate(_folder(model_weights), name)
     if json_:
         options.print_json({"active": name})
     else:
@@ -157,9 +154,9 @@ def activate(
 
 def rollback(model_weights: Folder = None, json_: options.AsJson = False) -> None:
     """Make the release active that was active before."""
-    from triage_node.cascade import weights
+    from triage_node.cascade import installed_releases
 
-    name = weights.rollback(_folder(model_weights))
+    name = installed_releases.rollback(_folder(model_weights))
     if json_:
         options.print_json({"active": name})
     else:
