@@ -65,6 +65,34 @@ def test_padding_never_changes_what_a_scan_gets(recurrence, subject_head, layers
             assert not together.slices[index, len(own_features) :].any()
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_scan_in_a_padded_batch_gets_from_the_whole_network_what_it_gets_alone(backbone):
+    torch.manual_seed(3)
+    network = CascadeNetwork(Architecture(backbone=backbone)).train()
+    with torch.no_grad():
+        network.encoder(torch.rand(4, 3, 64, 64))  # so that batch norms have seen something
+    network.eval()
+    torch.nn.init.normal_(network.detection.slice_head.weight, std=0.3)
+    scans = [torch.rand(length, 3, 64, 64) for length in (3, 1, 4)]
+    together, mask = torch.rand(3, 4, 3, 64, 64) * 5, torch.zeros(3, 4, dtype=torch.bool)
+    for index, scan in enumerate(scans):
+        together[index, : len(scan)], mask[index, : len(scan)] = scan, True
+
+    def read(slices, mask):
+        encoding = network.encoder(slices.flatten(0, 1))
+        logits = network.cnn_logits(encoding.features, network.location_logits(encoding.last_map))
+        features, logits = (each.view(*mask.shape, -1) for each in (encoding.features, logits))
+        return network.stage_one(features, logits, mask), network.stage_two(features, logits, mask)
+
+    with torch.inference_mode():
+        of_batch = read(together, mask)
+        for index, scan in enumerate(scans):
+            of_scan = read(scan[None], torch.ones(1, len(scan), dtype=torch.bool))
+            for batched, alone in zip(of_batch, of_scan, strict=True):
+                torch.testing.assert_close(batched.subjects[index], alone.subjects[0], atol=1e-5, rtol=0)
+                torch.testing.assert_close(batched.slices[index, : len(scan)], alone.slices[0], atol=1e-5, rtol=0)
+
+
 def test_a_slice_is_read_in_the_light_of_its_neighbours():
     torch.manual_seed(3)
     model = SequenceModel(10, 1, units=16).eval()
