@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,10 @@ def remove_image(folder: Path) -> None:
         (folder / "050" / window / "02.jpg").unlink()
 
 
+def remove_patient(folder: Path) -> None:
+    shutil.rmtree(folder / "050")
+
+
 def remove_window(folder: Path) -> None:
     (folder / "050/bone/02.jpg").unlink()
 
@@ -140,7 +145,14 @@ def remove_table(folder: Path) -> None:
             ["hemorrhage_diagnosis.csv, row 3", "unknown label 'maybe' in column Epidural", "Write 0 or 1"],
         ),
         (repeat_row, ["row 3", "patient 49 slice 1 occurs twice"]),
-        (remove_image, ["patient 50 slice 2 has a row and no image", "Bring the images or delete the rows"]),
+        (
+            remove_image,
+            [
+                "hemorrhage_diagnosis.csv, row 5: patient 50 slice 2 has a row and no image",
+                "Bring the images or delete the rows",
+            ],
+        ),
+        (remove_patient, ["hemorrhage_diagnosis.csv, row 4: patient 50 has rows and no images"]),
         (remove_window, ["050/bone", "slice 2 of patient 50 has no bone window"]),
         (add_image, ["patient 50 slice 3 has an image and no row"]),
         (add_patient, ["patient 051 has images", "Add the patient's labels"]),

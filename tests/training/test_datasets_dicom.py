@@ -134,6 +134,11 @@ def test_the_challenges_corrupt_image_is_left_out_and_counted(challenge: Path) -
     assert corrupt.series == "ID_6431af929"
 
 
+def test_the_challenges_corrupt_image_may_have_been_deleted(challenge: Path) -> None:
+    (challenge / "stage_2_train/ID_6431af929.dcm").unlink()
+    assert len(rsna_2019_dataset(challenge).scans) == 2
+
+
 def test_wrapped_12_bit_values_are_unwrapped(challenge: Path) -> None:
     volume_hu = rsna_2019_dataset(challenge).scans[1].load().volume_hu
     assert volume_hu[0, 0, 0] == 40
@@ -182,6 +187,10 @@ def test_a_series_that_is_no_stack_is_excluded_with_its_reason(challenge: Path) 
         ([*CHALLENGE_ROWS, "ID_00000000a_any,2"], "row 32"),
         ([*CHALLENGE_ROWS, *challenge_rows("ID_0000000ff")], "row 32: image ID_0000000ff has labels and no file"),
         (CHALLENGE_ROWS[6:], "image ID_00000000b.dcm has no row"),
+        (
+            [*challenge_rows("ID_00000000b", "subdural"), *CHALLENGE_ROWS[6:]],
+            "row 2: image ID_00000000b has a subtype where 'any' is 0",
+        ),
     ],
 )
 def test_a_challenge_table_that_does_not_fit_is_refused(challenge: Path, rows: list[str], said: str) -> None:
@@ -367,7 +376,11 @@ def test_slice_rows_label_the_subject_where_it_has_no_row_of_its_own(hospital: P
     [
         (["A,,1,1,0,0,0,0,,0", "A,01.dcm,1,1,0,0,0,0,,1"], "row 3: subject A is in fold 0 and in fold 1"),
         (["A,,yes,1,0,0,0,0,,0"], "row 2: unknown label 'yes' in column any"),
-        (["A,,0,1,0,0,0,0,,"], "names a subtype where 'any' is 0"),
+        (["A,,0,1,0,0,0,0,,"], "row 2: subject A has a subtype where 'any' is 0"),
+        (
+            ["A,,0,0,0,0,0,0,,", "A,03.dcm,1,0,1,0,0,0,,"],
+            "row 3: slice 03.dcm shows any, which subject A is labelled free",
+        ),
         (["A,,1,1,0,0,0,0,,", "A,,1,1,0,0,0,0,,"], "row 3: subject A  ?occurs twice"),
         (["A,,1,1,0,0,0,0,,", "A,99.dcm,1,1,0,0,0,0,,"], "row 3: subject A slice 99.dcm has a row and no image"),
         (["A,,1,1,0,0,0,0,,", "A,03.dcm,1,1,0,0,0,0,,"], "image 01.dcm has no row while other slices"),
@@ -400,8 +413,28 @@ def test_one_person_under_two_subjects_must_be_declared_and_share_a_fold(hospita
     with pytest.raises(DatasetRejected, match="subjects A and B carry the same PatientID"):
         labelled_folder_dataset(hospital)
     share_a_patient(hospital, ("X", "X"))
-    with pytest.raises(DatasetRejected, match="patient X is in fold 0 and in fold 1"):
+    with pytest.raises(DatasetRejected, match=r"labels\.csv, row 3: patient X is in fold 0 and in fold 1"):
         labelled_folder_dataset(hospital)
+
+
+def test_a_slices_row_without_an_image_is_refused_although_its_gap_would_exclude_the_series(hospital: Path) -> None:
+    rows = [f"A,{index:02d}.dcm,0,0,0,0,0,0,," for index in range(1, 21)]
+    write_labels(hospital, [*rows, "B,,0,0,0,0,0,0,,"])
+    (hospital / "A/04.dcm").unlink()
+    with pytest.raises(DatasetRejected, match=r"row 5: subject A slice 04\.dcm has a row and no image"):
+        labelled_folder_dataset(hospital)
+
+
+def test_a_table_with_semicolons_is_told_apart_from_one_without_columns(hospital: Path) -> None:
+    write_labels(hospital, ["A;;1;1;0;0;0;0;;0"], HEADER.replace(",", ";"))
+    with pytest.raises(DatasetRejected, match="row 1: its cells are separated by semicolons. Save it with commas"):
+        labelled_folder_dataset(hospital)
+
+
+def test_a_refusal_in_a_worker_arrives_whole() -> None:
+    refusal = DatasetRejected("images/a.dcm", "it is cut short", "Fetch it again", 7)
+    arrived = pickle.loads(pickle.dumps(refusal))
+    assert (type(arrived), str(arrived), arrived.row) == (DatasetRejected, str(refusal), 7)
 
 
 @pytest.mark.parametrize(

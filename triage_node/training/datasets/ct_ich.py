@@ -11,6 +11,7 @@ same patients are sent to the node over DICOM, so that training sees what the no
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,18 @@ SATURATED_GREY = 2
 """JPEG noise moves grey values by about this much: nearer to black or white the fine window says nothing."""
 AIR_HU = -1000.0
 
-SliceLabels = dict[int, npt.NDArray[np.float32]]
+
+@dataclass
+class _PatientRows:
+    """The rows of one patient, by slice number: line of the table, and labels (6,)."""
+
+    row_of: dict[int, int] = field(default_factory=dict)
+    labels: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def first_row(self) -> int:
+        return min(self.row_of.values())
 
 
 def ct_ich_scans(folder: Path) -> list[LabelledScan]:
@@ -67,11 +79,11 @@ def ct_ich_scans(folder: Path) -> list[LabelledScan]:
         file, index = folder / NIFTI_LABELS, _nifti_slices
     else:
         file, index = folder / EXPORT_LABELS, _export_slices
-    labels, notes = _labels_by_patient(file)
-    _refuse_unlabelled(folder, file, set(labels))
+    patients = _rows_by_patient(file)
+    _refuse_unlabelled(folder, file, set(patients))
     scans = [
-        _scan(index(folder, patient, file), file, patient, labels[patient], notes[patient])
-        for patient in sorted(labels)
+        _scan(index(folder, patient, file, rows.first_row), file, patient, rows)
+        for patient, rows in sorted(patients.items())
     ]
     check_scans(scans)
     return scans
@@ -101,25 +113,26 @@ def hounsfield_of_exports(brain: npt.NDArray[np.float32], bone: npt.NDArray[np.f
     return np.rint(joined).astype(np.int16)
 
 
-def _labels_by_patient(file: Path) -> tuple[dict[int, SliceLabels], dict[int, list[str]]]:
+def _rows_by_patient(file: Path) -> dict[int, _PatientRows]:
     columns = ["PatientNumber", "SliceNumber", *COLUMN_OF_SUBTYPE.values(), NO_BLOOD_COLUMN]
-    labels: dict[int, SliceLabels] = defaultdict(dict)
-    notes: dict[int, list[str]] = defaultdict(list)
+    patients: dict[int, _PatientRows] = defaultdict(_PatientRows)
     for row, cells in table_rows(file, columns):
         patient = whole_number(cells, "PatientNumber", file, row)
         number = whole_number(cells, "SliceNumber", file, row)
-        if number in labels[patient]:
+        mine = patients[patient]
+        if number in mine.labels:
             raise DatasetRejected(file, f"patient {patient} slice {number} occurs twice", "Keep one of the rows", row)
         subtypes = [label_of(cells, COLUMN_OF_SUBTYPE[name], file, row) for name in SUBTYPES]
         bleeds = label_of(cells, NO_BLOOD_COLUMN, file, row) == 0
         if bleeds and not any(subtypes):
-            notes[patient].append(f"slice {number} bleeds but no subtype is named: its subtypes are taken as unknown")
+            mine.notes.append(f"slice {number} bleeds but no subtype is named: its subtypes are taken as unknown")
             subtypes = [np.nan] * len(SUBTYPES)
         elif any(subtypes) and not bleeds:
-            notes[patient].append(f"slice {number} names a subtype and no hemorrhage: it is taken to bleed")
+            mine.notes.append(f"slice {number} names a subtype and no hemorrhage: it is taken to bleed")
             bleeds = True
-        labels[patient][number] = np.array([float(bleeds), *subtypes], dtype=np.float32)
-    return labels, notes
+        mine.row_of[number] = row
+        mine.labels[number] = np.array([float(bleeds), *subtypes], dtype=np.float32)
+    return patients
 
 
 def _refuse_unlabelled(folder: Path, file: Path, labelled: set[int]) -> None:
@@ -132,18 +145,18 @@ def _refuse_unlabelled(folder: Path, file: Path, labelled: set[int]) -> None:
 
 
 def _scan(
-    found: tuple[tuple[int, ...], partial[ScanVolume]], file: Path, patient: int, labels: SliceLabels, notes: list[str]
+    found: tuple[tuple[int, ...], partial[ScanVolume]], file: Path, patient: int, rows: _PatientRows
 ) -> LabelledScan:
     """Join the slice numbers found on disk, from inferior to superior, with the labels."""
     numbers, reader = found
-    unlabelled, missing = sorted(set(numbers) - set(labels)), sorted(set(labels) - set(numbers))
+    unlabelled, missing = sorted(set(numbers) - set(rows.labels)), sorted(set(rows.labels) - set(numbers))
     if unlabelled:
         problem = f"patient {patient} slice {unlabelled[0]} has an image and no row ({len(unlabelled)} such slices)"
         raise DatasetRejected(file, problem, "Add the slices' labels or move the images away")
     if missing:
         problem = f"patient {patient} slice {missing[0]} has a row and no image ({len(missing)} such slices)"
-        raise DatasetRejected(file, problem, "Bring the images or delete the rows")
-    slice_labels = np.stack([labels[number] for number in numbers])
+        raise DatasetRejected(file, problem, "Bring the images or delete the rows", rows.row_of[missing[0]])
+    slice_labels = np.stack([rows.labels[number] for number in numbers])
     return LabelledScan(
         subject=f"CTICH-{patient:03d}",
         series=f"{patient:03d}",
@@ -153,7 +166,7 @@ def _scan(
         slice_ids=tuple(str(number) for number in numbers),
         reader=reader,
         label_file=file,
-        notes=tuple(notes),
+        notes=tuple(rows.notes),
     )
 
 
@@ -163,7 +176,7 @@ def _export_root(folder: Path) -> Path:
     return nested if nested.is_dir() else folder
 
 
-def _export_slices(folder: Path, patient: int, file: Path) -> tuple[tuple[int, ...], partial[ScanVolume]]:
+def _export_slices(folder: Path, patient: int, file: Path, row: int) -> tuple[tuple[int, ...], partial[ScanVolume]]:
     home = _export_root(folder) / f"{patient:03d}"
     # The first release keeps masks, SS_HGE_Seg.jpg, beside the slices: only names that are numbers are slices.
     by_window = [
@@ -176,8 +189,8 @@ def _export_slices(folder: Path, patient: int, file: Path) -> tuple[tuple[int, .
         problem = f"slice {number} of patient {patient} has no {lacking} window"
         raise DatasetRejected(home / lacking, problem, "Bring the file, or remove the slice's other window and its row")
     if not brain:
-        problem = f"patient {patient} has labels in {file.name} and no images"
-        raise DatasetRejected(home, problem, "Bring the images or delete the patient's rows")
+        problem = f"patient {patient} has rows and no images in {home}"
+        raise DatasetRejected(file, problem, "Bring the images or delete the patient's rows", row)
     numbers = tuple(sorted(brain))
     return numbers, partial(_read_exports, tuple((brain[number], bone[number]) for number in numbers))
 
@@ -198,12 +211,12 @@ def _grey(path: Path) -> npt.NDArray[np.float32]:
     return np.asarray(resized, dtype=np.float32)
 
 
-def _nifti_slices(folder: Path, patient: int, file: Path) -> tuple[tuple[int, ...], partial[ScanVolume]]:
+def _nifti_slices(folder: Path, patient: int, file: Path, row: int) -> tuple[tuple[int, ...], partial[ScanVolume]]:
     candidates = [folder / "ct_scans" / f"{patient:03d}{ending}" for ending in (".nii", ".nii.gz")]
     path = next((each for each in candidates if each.is_file()), None)
     if path is None:
-        problem = f"patient {patient} has labels in {file.name} and no volume"
-        raise DatasetRejected(candidates[0], problem, "Bring the volume or delete the patient's rows")
+        problem = f"patient {patient} has rows and no volume {candidates[0]}"
+        raise DatasetRejected(file, problem, "Bring the volume or delete the patient's rows", row)
     geometry = nifti_geometry(path)
     numbers = tuple(index + 1 for index in geometry.stored_slices)
     return numbers, partial(nifti_scan, path)

@@ -48,6 +48,8 @@ def table_rows(file: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[
 
 def _check_header(file: Path, header: Sequence[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in header]
+    if missing and len(header) == 1 and ";" in header[0]:  # spreadsheets of half of Europe save so
+        raise DatasetRejected(file, "its cells are separated by semicolons", "Save it with commas", 1)
     if missing:
         problem = f"column {', '.join(missing)} is missing (found: {', '.join(header) or 'nothing'})"
         raise DatasetRejected(file, problem, f"The header must name {', '.join(required)}", 1)

@@ -9,12 +9,14 @@ unknown. ``patient`` groups subjects that are the same person; ``fold`` keeps a 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from triage_node.core.instance import InstanceHeader
 from triage_node.training.datasets.label_table import label_of, table_rows
 from triage_node.training.datasets.labelled_dataset import Exclusion, LabelledDataset
 from triage_node.training.datasets.labelled_scan import (
@@ -26,6 +28,7 @@ from triage_node.training.datasets.labelled_scan import (
 )
 from triage_node.training.datasets.series_choice import (
     ChosenSeries,
+    Instance,
     NoSuitableSeries,
     chosen_series,
     read_instances,
@@ -72,6 +75,7 @@ def labelled_folder_dataset(folder: Path) -> LabelledDataset:
             raise DatasetRejected(
                 file, problem, f"Put its files into {folder / subject} or delete the row", rows.first_row
             )
+        _refuse_missing_images(file, subject, rows, instances)
         _refuse_shared_patient(file, subject, rows, instances[0][0].patient_id, owner)
         try:
             scans.append(_scan(file, subject, rows, chosen_series(instances)))
@@ -83,6 +87,7 @@ def labelled_folder_dataset(folder: Path) -> LabelledDataset:
 
 def _read_rows(file: Path) -> dict[str, _SubjectRows]:
     subjects: dict[str, _SubjectRows] = {}
+    fold_of_patient: dict[str, str] = {}
     for row, cells in table_rows(file, ["subject", *TARGETS]):
         subject = cells["subject"].strip()
         if not subject or subject in {".", ".."} or "/" in subject or "\\" in subject:
@@ -94,7 +99,13 @@ def _read_rows(file: Path) -> dict[str, _SubjectRows]:
             if rows.patient != patient:
                 problem = f"subject {subject} is patient {rows.patient} and patient {patient}"
             raise DatasetRejected(file, problem, "Give all rows of a subject the same patient and fold", row)
+        if fold_of_patient.setdefault(patient, fold) != fold:
+            problem = f"patient {patient} is in fold {fold_of_patient[patient] or '-'} and in fold {fold or '-'}"
+            raise DatasetRejected(file, problem, "Give all rows of a patient the same fold", row)
         labels = np.array([label_of(cells, name, file, row, unknown_allowed=True) for name in TARGETS], np.float32)
+        if labels[0] == 0 and (labels[1:] == 1).any():
+            problem = f"subject {subject} has a subtype where 'any' is 0"
+            raise DatasetRejected(file, problem, "Set 'any' to 1 or the subtype to 0", row)
         name = cells.get("slice", "").strip()
         if name in rows.slices or (not name and rows.labels is not None):
             problem = f"subject {subject} {'slice ' + name if name else ''} occurs twice"
@@ -103,7 +114,33 @@ def _read_rows(file: Path) -> dict[str, _SubjectRows]:
             rows.slices[name] = (row, labels)
         else:
             rows.labels = labels
+    for subject, rows in subjects.items():
+        _refuse_contradicting_slices(file, subject, rows)
     return subjects
+
+
+def _refuse_contradicting_slices(file: Path, subject: str, rows: _SubjectRows) -> None:
+    if rows.labels is None:
+        return
+    for name, (row, labels) in rows.slices.items():
+        shown = np.flatnonzero((rows.labels == 0) & (labels == 1))
+        if len(shown):
+            problem = f"slice {name} shows {TARGETS[shown[0]]}, which subject {subject} is labelled free of"
+            raise DatasetRejected(file, problem, "Label the subject as its slices, or correct the slice", row)
+
+
+def _names(header: InstanceHeader, path: Path) -> set[str]:
+    """What a row may call an image."""
+    return {header.sop_instance_uid, path.name, path.stem}
+
+
+def _refuse_missing_images(file: Path, subject: str, rows: _SubjectRows, instances: Sequence[Instance]) -> None:
+    """Refuse a slice's row without any image, before a gap that the image has left excludes the series instead."""
+    present = set().union(*(_names(header, path) for header, path in instances))
+    for name, (row, _) in rows.slices.items():
+        if name not in present:
+            problem = f"subject {subject} slice {name} has a row and no image"
+            raise DatasetRejected(file, problem, "Bring the image, or delete the row", row)
 
 
 def _may_be_dicom(path: Path) -> bool:
@@ -148,15 +185,15 @@ def _scan(file: Path, subject: str, rows: _SubjectRows, chosen: ChosenSeries) ->
 def _slice_labels(file: Path, subject: str, rows: _SubjectRows, chosen: ChosenSeries) -> npt.NDArray[np.float32]:
     index_of: dict[str, list[int]] = defaultdict(list)
     for index, (header, path) in enumerate(chosen.slices):
-        for name in {header.sop_instance_uid, path.name, path.stem}:
+        for name in _names(header, path):
             index_of[name].append(index)
     labels = np.full((len(chosen.slices), len(TARGETS)), np.nan, dtype=np.float32)
     unlabelled = set(range(len(chosen.slices)))
     for name, (row, values) in rows.slices.items():
         found = index_of.get(name, [])
         if len(found) != 1:
-            problem = f"subject {subject} slice {name} has a row and {'no image' if not found else 'several images'}"
-            raise DatasetRejected(file, problem, "Name one image of the series that is read, or delete the row", row)
+            problem = f"subject {subject} slice {name} names {len(found) or 'no'} images of the series that is read"
+            raise DatasetRejected(file, problem, "Name one image of that series, or delete the row", row)
         labels[found[0]] = values
         unlabelled.discard(found[0])
     if unlabelled:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,10 @@ class DatasetRejected(ConfigurationRejected, ValueError):
         self.row = row
         self.problem = problem
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path | str, str, str, int | None]]:
+        """Travel whole from a worker process: an exception that cannot be built again there breaks the whole pool."""
+        return type(self), (self.file, self.problem, self.remedy, self.row)
 
 
 @dataclass(frozen=True, eq=False)

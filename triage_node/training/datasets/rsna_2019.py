@@ -144,6 +144,11 @@ def read_image_labels(file: Path) -> ImageLabels:
         lacking = [name for name, value in zip(TARGETS, labels[image], strict=True) if value == UNKNOWN]
         problem = f"image ID_{unique[image]:09x} has no label for {', '.join(lacking)}"
         raise DatasetRejected(file, problem, "Download the table again", int(first[image]) + 2)
+    contradicting = np.flatnonzero((labels[:, 0] == 0) & (labels[:, 1:] == 1).any(axis=1))
+    if len(contradicting):
+        image = contradicting[0]
+        problem = f"image ID_{unique[image]:09x} has a subtype where 'any' is 0"
+        raise DatasetRejected(file, problem, "Download the table again, or set 'any' to 1", int(first[image]) + 2)
     return ImageLabels(unique, labels, first.astype(np.int64) + 2)
 
 
@@ -186,7 +191,8 @@ def _refuse_unmatched(folder: Path, labels: ImageLabels, names: list[str]) -> No
         if not known:
             problem = f"image {name}.dcm has no row in {LABELS}"
             raise DatasetRejected(folder / IMAGES, problem, "Move it away or use the table it belongs to")
-    present = np.array([int(name[3:], 16) for name in names], dtype=np.uint64)
+    # Who has deleted an image that nobody can read has done no harm.
+    present = np.array([int(name[3:], 16) for name in {*names, *CUT_SHORT_IN_THE_RELEASE}], dtype=np.uint64)
     missing = np.flatnonzero(~np.isin(labels.images, present))
     if len(missing):
         problem = f"image ID_{labels.images[missing[0]]:09x} has labels and no file ({len(missing)} such images)"
