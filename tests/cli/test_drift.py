@@ -171,6 +171,8 @@ def test_exported_predictions_are_what_evaluate_compares(twice_read: Path, tmp_p
     exported = run("drift", "--shadow", "--data-dir", twice_read, "--out", out, *arguments)
     assert exported.exit_code == 0, exported.exception
     assert len((out / "active.csv").read_text().splitlines()) == 1 + 20 * (1 + 3)
+    header, first = (line.split(",") for line in (out / "active.csv").read_text().splitlines()[:2])
+    assert float(dict(zip(header, first, strict=True))["threshold"]) == 0.5
     judged = run("evaluate", out / "active.csv", "--shadow", out / "shadow.csv", "--out", tmp_path / "report", "--json")
     assert judged.exit_code == 0, judged.exception
     text = judged.stdout

@@ -13,7 +13,6 @@ from triage_node.cli import options
 
 if TYPE_CHECKING:
     from triage_node.training.datasets import LabelledDataset, LabelledScan
-    from triage_node.training.evaluate import Thresholds
     from triage_node.training.evaluation_reading import JudgedMaterial
     from triage_node.training.predictions import Predictions
     from triage_node.training.release_reading import ScanReader
@@ -45,7 +44,12 @@ def evaluate(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="A subject is called at or above it, 0 to 1. [default: 0.5, as the paper]"),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="A subject is called at or above it, 0 to 1. [default: the release's, or the table's column threshold, else "
+            "0.5, as the paper]",
+        ),
     ] = None,
     slice_threshold: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="The same for slices, 0 to 1. [default: 0.5]")
@@ -109,8 +113,7 @@ def evaluate(
         found = _read_first(asked, config, out)
     else:
         found = _read_tables_only(predictions or [], shadow)
-    thresholds = _overridden(found.thresholds, threshold, slice_threshold, subtype_threshold)
-    _judge_and_show(found, thresholds, readers, slices, out, json_)
+    _judge_and_show(_overridden(found, threshold, slice_threshold, subtype_threshold), readers, slices, out, json_)
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,9 @@ class _Asked:
 
 
 def _read_tables_only(named: Sequence[str], shadow: str | None) -> JudgedMaterial:
-    from triage_node.training.evaluation_reading import JudgedMaterial
+    from triage_node.training.evaluation_reading import judged_tables
 
-    return JudgedMaterial(_read_tables(named), _read_tables([shadow])[0] if shadow else None)
+    return judged_tables(_read_tables(named), _read_tables([shadow])[0] if shadow else None)
 
 
 def _read_tables(named: Sequence[str]) -> list[Predictions]:
@@ -148,17 +151,21 @@ def _read_tables(named: Sequence[str]) -> list[Predictions]:
 
 
 def _overridden(
-    thresholds: Thresholds, subject: float | None, slice_: float | None, subtype: float | None
-) -> Thresholds:
+    found: JudgedMaterial, subject: float | None, slice_: float | None, subtype: float | None
+) -> JudgedMaterial:
     from dataclasses import replace
 
+    from triage_node.training.datasets import TARGETS
+
+    thresholds = found.thresholds
     if subject is not None:
-        thresholds = replace(thresholds, subject=subject)
+        thresholds, found = replace(thresholds, subject=subject), found.without_thresholds_of(TARGETS[:1])
     if slice_ is not None:
         thresholds = replace(thresholds, slice=slice_)
     if subtype is not None:
+        found = found.without_thresholds_of(TARGETS[1:])
         thresholds = replace(thresholds, subtypes=dict.fromkeys(thresholds.subtypes, subtype))
-    return thresholds
+    return replace(found, thresholds=thresholds)
 
 
 def _read_first(asked: _Asked, config: Path | None, out: Path) -> JudgedMaterial:
@@ -210,9 +217,7 @@ def _with_progress(scans: Sequence[LabelledScan], description: str) -> Iterable[
     return track(scans, description, console=console, disable=not console.is_terminal)
 
 
-def _judge_and_show(
-    found: JudgedMaterial, thresholds: Thresholds, readers: Path | None, slices: bool, out: Path, json_: bool
-) -> None:
+def _judge_and_show(found: JudgedMaterial, readers: Path | None, slices: bool, out: Path, json_: bool) -> None:
     from triage_node.training.evaluate import evaluate as judge
     from triage_node.training.evaluation_json import evaluation_to_json
     from triage_node.training.evaluation_report import write_report
@@ -222,7 +227,7 @@ def _judge_and_show(
         found.models,
         readings=read_readings(readers, found.models[0].subjects) if readers else None,
         shadow=found.shadow,
-        thresholds=thresholds,
+        thresholds=found.thresholds,
         with_slices=slices,
         warnings=found.warnings,
         seen_in_training=found.seen_in_training,

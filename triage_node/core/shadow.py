@@ -21,6 +21,8 @@ class Scores:
 
     Attributes
     ----------
+    operating_threshold
+        At or above it this release flagged, 0 to 1; NaN where that is not known.
     slices
         (SOP Instance UID, probability, subtypes) from inferior to superior; empty where they were not asked for.
     """
@@ -29,6 +31,7 @@ class Scores:
     flagged: bool
     subtypes: Mapping[str, float] | None
     slices: tuple[tuple[str, float, Mapping[str, float] | None], ...] = ()
+    operating_threshold: float = math.nan
 
 
 @dataclass(frozen=True)

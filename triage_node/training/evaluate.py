@@ -219,8 +219,13 @@ def refuse_other_subjects(first: Predictions, other: Predictions) -> None:
 
 
 def called_by(predictions: Predictions, thresholds: Thresholds) -> npt.NDArray[np.bool_]:
-    """Decide (subjects, 6): stage one, and each subtype by its own score, behind no stage one."""
+    """Decide (subjects, 6): stage one, and each subtype by its own score, behind no stage one.
+
+    A model that says at which thresholds it calls is taken at its word: two releases seldom have the same.
+    """
     limits = np.array([thresholds.subject, *(thresholds.subtypes[each] for each in SUBTYPES)])
+    if predictions.thresholds is not None:
+        limits = np.where(np.isnan(predictions.thresholds), limits, predictions.thresholds)
     return np.asarray(np.nan_to_num(predictions.scores, nan=-1.0) >= limits)
 
 

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from triage_node.training.datasets.ct_ich import SOURCE as CT_ICH
 from triage_node.training.datasets.labelled_dataset import LabelledDataset
 from triage_node.training.datasets.labelled_folder import SOURCE as FOLDER
-from triage_node.training.datasets.labelled_scan import LabelledScan
+from triage_node.training.datasets.labelled_scan import TARGETS, LabelledScan
 from triage_node.training.datasets.lesion_table import LesionTable, read_lesion_table
 from triage_node.training.evaluate import Thresholds
 from triage_node.training.fold_reading import FoldReader
@@ -41,7 +43,7 @@ class JudgedMaterial:
     shadow
         Compared with the first.
     thresholds
-        Of the release that read, the paper's for tables.
+        Of the release that read; for tables what the first one says, else the paper's.
     warnings, seen_in_training, heatmaps
         As in ``evaluate.Evaluation``.
     lesions
@@ -55,6 +57,27 @@ class JudgedMaterial:
     seen_in_training: Sequence[str] = ()
     heatmaps: HeatmapEvaluation | None = None
     lesions: LesionTable | None = None
+
+    def without_thresholds_of(self, targets: Sequence[str]) -> JudgedMaterial:
+        """The same, where no model says by itself at which score it calls these targets."""
+        models = [_without_thresholds_of(each, targets) for each in self.models]
+        return replace(
+            self, models=models, shadow=_without_thresholds_of(self.shadow, targets) if self.shadow else None
+        )
+
+
+def _without_thresholds_of(model: Predictions, targets: Sequence[str]) -> Predictions:
+    if model.thresholds is None:
+        return model
+    return replace(model, thresholds=np.where(np.isin(TARGETS, targets), np.nan, model.thresholds))
+
+
+def judged_tables(models: Sequence[Predictions], shadow: Predictions | None) -> JudgedMaterial:
+    """Judge tables of predictions by the threshold that the first one names, else by the paper's."""
+    own = models[0].thresholds
+    if own is None:
+        return JudgedMaterial(models, shadow)
+    return JudgedMaterial(models, shadow, Thresholds(subject=float(np.nanmedian(own[:, 0]))))
 
 
 def read_material(

@@ -7,7 +7,8 @@ One CSV row for each subject and, where wanted, one for each slice::
 ``slice`` is empty in a subject's own row. A patient is a subject; of several scans of one patient each is, written
 PATIENT/SERIES. Slice rows follow from inferior to superior. Scores lie in 0 to 1; a subtype's is empty where stage two
 did not run. Labels are 0 or 1, empty where unknown. ``fold`` names the fold that was held out, empty where the model
-never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can tell.
+never saw any of these subjects. Scores must be of subjects the model was not trained on: nothing here can tell. A further
+column, ``threshold``, may say in a subject's row from which score for any hemorrhage on its model flags.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected
 
 LABEL_COLUMNS = tuple(f"label_{target}" for target in TARGETS)
 COLUMNS = ("subject", "slice", "fold", *TARGETS, *LABEL_COLUMNS)
+THRESHOLD_COLUMN = "threshold"
 DECIMALS = 6
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,6 +65,8 @@ class Predictions:
     scores, labels : (subjects, 6) in the order of ``TARGETS``, NaN where there is none
     slices
         None where only subjects were scored.
+    thresholds : (subjects, 6)
+        At or above these the model itself calls a target; NaN where it does not say, None where it says nothing.
     """
 
     name: str
@@ -71,9 +75,12 @@ class Predictions:
     scores: FloatArray
     labels: FloatArray
     slices: SlicePredictions | None = None
+    thresholds: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.subjects), len(TARGETS))
+        if self.thresholds is not None and self.thresholds.shape != shape:
+            raise ValueError(f"thresholds are {shape}, not {self.thresholds.shape}")
         if self.scores.shape != shape or self.labels.shape != shape or len(self.folds) != len(self.subjects):
             raise ValueError(f"scores and labels are {shape}, not {self.scores.shape} and {self.labels.shape}")
 
@@ -105,6 +112,7 @@ class _Rows:
     folds: list[str] = field(default_factory=list)
     scores: list[list[float]] = field(default_factory=list)
     labels: list[list[float]] = field(default_factory=list)
+    thresholds: list[float] = field(default_factory=list)
     slice_rows: list[tuple[int, str, str, str, list[float], list[float]]] = field(default_factory=list)
     slices_seen: set[tuple[str, str]] = field(default_factory=set)
 
@@ -137,7 +145,17 @@ def read_predictions(file: Path, name: str | None = None) -> Predictions:
         scores=np.array(rows.scores, dtype=np.float64),
         labels=np.array(rows.labels, dtype=np.float64),
         slices=_slices(rows, file),
+        thresholds=subject_thresholds(rows.thresholds),
     )
+
+
+def subject_thresholds(thresholds: Sequence[float]) -> FloatArray | None:
+    """Thresholds for any hemorrhage alone, one a subject, as ``Predictions`` has them; None where all are NaN."""
+    if np.isnan(thresholds).all():
+        return None
+    known = np.full((len(thresholds), len(TARGETS)), np.nan)
+    known[:, 0] = thresholds
+    return known
 
 
 def _take(rows: _Rows, file: Path, row: int, cells: Mapping[str, str]) -> None:
@@ -162,6 +180,8 @@ def _take(rows: _Rows, file: Path, row: int, cells: Mapping[str, str]) -> None:
     rows.folds.append(fold)
     rows.scores.append(scores)
     rows.labels.append(labels)
+    named = THRESHOLD_COLUMN in cells
+    rows.thresholds.append(_score(cells, THRESHOLD_COLUMN, file, row, may_be_empty=True) if named else float("nan"))
 
 
 def _score(cells: Mapping[str, str], column: str, file: Path, row: int, may_be_empty: bool) -> float:
@@ -202,7 +222,8 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
     try:
         with partial.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
+            with_thresholds = predictions.thresholds is not None
+            writer.writerow([*COLUMNS, THRESHOLD_COLUMN] if with_thresholds else COLUMNS)
             writer.writerows(_table_rows(predictions))
         partial.replace(file)
     finally:
@@ -212,12 +233,13 @@ def write_predictions(file: Path, predictions: Predictions) -> None:
 def _table_rows(predictions: Predictions) -> Iterator[list[str]]:
     slices = predictions.slices
     for index, (subject, fold) in enumerate(zip(predictions.subjects, predictions.folds, strict=True)):
-        yield [subject, "", fold, *_cells(predictions.scores[index]), *_cells(predictions.labels[index], 0)]
+        own = [] if predictions.thresholds is None else _cells(predictions.thresholds[index, :1])
+        yield [subject, "", fold, *_cells(predictions.scores[index]), *_cells(predictions.labels[index], 0), *own]
         if slices is None:
             continue
         for each in np.flatnonzero(slices.subject_index == index):
             numbers = [*_cells(slices.scores[each]), *_cells(slices.labels[each], 0)]
-            yield [subject, slices.slice_ids[each], fold, *numbers]
+            yield [subject, slices.slice_ids[each], fold, *numbers, *([""] * len(own))]
 
 
 def _cells(values: Sequence[float] | FloatArray, decimals: int = DECIMALS) -> list[str]:

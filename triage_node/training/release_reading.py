@@ -159,7 +159,12 @@ def read_dataset(reader: ScanReader, scans: Iterable[LabelledScan]) -> Predictio
         scores=np.stack([subject for _, subject, _ in rows]),
         labels=np.stack([scan.labels for scan in read]).astype(np.float64),
         slices=_slices(read, [slices for _, _, slices in rows]),
+        thresholds=np.tile(_limits(reader.operating_point), (len(read), 1)),
     )
+
+
+def _limits(point: OperatingPoint) -> FloatArray:
+    return np.array([point.threshold, *(point.subtype_thresholds[kind] for kind in SUBTYPES)], dtype=np.float64)
 
 
 def masked_slices(

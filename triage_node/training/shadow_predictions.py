@@ -15,7 +15,7 @@ import numpy as np
 from triage_node.core.shadow import Scores, ShadowReadings
 from triage_node.training.datasets.label_table import label_of, table_rows
 from triage_node.training.datasets.labelled_scan import TARGETS, DatasetRejected
-from triage_node.training.predictions import Predictions, SlicePredictions
+from triage_node.training.predictions import Predictions, SlicePredictions, subject_thresholds
 
 _UNKNOWN = (float("nan"),) * len(TARGETS)
 
@@ -75,6 +75,7 @@ def _predictions(
         scores=np.array([_row(each.ich_probability, each.subtypes) for each in scores]).reshape(-1, len(TARGETS)),
         labels=np.array(truth, dtype=np.float64).reshape(-1, len(TARGETS)),
         slices=_slices(scores),
+        thresholds=subject_thresholds([each.operating_threshold for each in scores]),
     )
 
 

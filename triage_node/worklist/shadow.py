@@ -106,13 +106,13 @@ def _readings(session: Session, since: datetime | None, with_slices: bool) -> Sh
 
 def _scores(analysis: AnalysisRow, slices: Sequence[SliceScoreRow]) -> Scores:
     scored = tuple((each.sop_instance_uid, each.ich_probability, each.subtypes) for each in slices)
-    return Scores(analysis.ich_probability, analysis.flagged, analysis.subtypes, scored)
+    return Scores(analysis.ich_probability, analysis.flagged, analysis.subtypes, scored, analysis.operating_threshold)
 
 
 def _shadow_scores(shadow: ShadowAnalysisRow, with_slices: bool) -> Scores:
     kept: list[dict[str, Any]] = shadow.slices if with_slices else []
     scored = tuple((each["sop_instance_uid"], each["ich_probability"], each["subtypes"]) for each in kept)
-    return Scores(shadow.ich_probability, shadow.flagged, shadow.subtypes, scored)
+    return Scores(shadow.ich_probability, shadow.flagged, shadow.subtypes, scored, shadow.operating_threshold)
 
 
 def _slice_scores(session: Session, analysis_ids: Sequence[int]) -> dict[int, list[SliceScoreRow]]:
