@@ -102,6 +102,25 @@ def test_refusals_are_counted_by_reason(repository: SqlStudyRepository, watch: S
     assert (day["read"], day["positive_rate"], day["release"]) == (0, None, None)
 
 
+def test_refusal_rate_is_of_what_a_scanner_offered_on_a_day(
+    repository: SqlStudyRepository, watch: SqlDriftWatch
+) -> None:
+    for number, reason in enumerate([Reason.CONTRAST, Reason.NOT_CT, Reason.BETTER_SERIES]):
+        repository.decline(*_arrive(repository, number), Refusal(reason), START)
+    for number in range(3, 6):
+        release = "first" if number < 5 else "second"
+        repository.save_finding(*_arrive(repository, number), _finding(0.2, release), START)
+    repository.decline(*_arrive(repository, 6, scanner=CT2), Refusal(Reason.NOT_CT), START)
+    repository.save_finding(*_arrive(repository, 7), _finding(0.2), START + timedelta(days=1))
+    found = {
+        (day["day"], day["calling_ae_title"], day["release"]): day["refusal_rate"] for day in watch.days(START.date())
+    }
+    first, second = "2026-03-01", "2026-03-02"
+    assert {found[first, "CT1", release] for release in (None, "first", "second")} == {0.25}
+    assert found[first, "CT2", None] is None
+    assert found[second, "CT1", "first"] == 0.0
+
+
 def test_a_step_that_repeats_counts_once(repository: SqlStudyRepository, watch: SqlDriftWatch) -> None:
     read, refused = _arrive(repository, 1), _arrive(repository, 2)
     for _ in range(2):

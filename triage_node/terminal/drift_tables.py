@@ -100,6 +100,7 @@ def days_table(days: Sequence[Mapping[str, Any]]) -> Table:
         flagged = "" if row["positive_rate"] is None else f"{row['flagged']} ({row['positive_rate']:.0%})"
         mean = "" if row["mean_score"] is None else f"{row['mean_score']:.2f}"
         refused = ", ".join(f"{count} {reason}" for reason, count in row["refused"].items())
+        refused += f" ({row['refusal_rate']:.0%})" if refused and row["refusal_rate"] is not None else ""
         read = str(row["read"]) if row["read"] else ""
         release = (row["release"] or "",) if several else ()
         cells = (row["day"], scanner, *release, read, flagged, mean, _bars(row["histogram"]), refused)

@@ -29,15 +29,12 @@ from triage_node.core.drift import (
     rate_charts,
 )
 from triage_node.core.errors import Refused
-from triage_node.core.reason import Reason
 from triage_node.worklist import drift_counts
 from triage_node.worklist.engine import Database
 from triage_node.worklist.observations import READ
 from triage_node.worklist.tables import DriftAlarmRow, DriftBaselineRow, ObservationRow
 from triage_node.worklist.upsert import insert_or_update
 
-NOT_CHARTED = (Reason.NOT_CT, Reason.NO_PIXELS, Reason.BETTER_SERIES)
-"""Refusals that say nothing of a scanner's images: other objects of a study, and the choice between eligible series."""
 _WINDOW = 20_000
 
 
@@ -71,7 +68,7 @@ class _Stream:
     @property
     def offers(self) -> ColumnElement[bool]:
         """Readings and the refusals that are charted."""
-        other = [READ, *(each.value for each in NOT_CHARTED)]
+        other = [READ, *(each.value for each in drift_counts.NOT_CHARTED)]
         return or_(self.readings, ObservationRow.outcome.not_in(other))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -9,14 +11,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from triage_node.core.drift import SCORE_BINS, DriftTotals, Scanner
+from triage_node.core.reason import Reason
 from triage_node.worklist.observations import READ
 from triage_node.worklist.tables import DriftAlarmRow, ObservationRow
+
+NOT_CHARTED = (Reason.NOT_CT, Reason.NO_PIXELS, Reason.BETTER_SERIES)
+"""Refusals that say nothing of a scanner's images: other objects of a study, and the choice between eligible series."""
 
 
 def days(session: Session, since: date) -> list[dict[str, Any]]:
     """Return one entry for each day (UTC), scanner and release, newest day first; refusals have no release.
 
-    ``histogram`` counts readings by score in ``SCORE_BINS`` bins of equal width.
+    ``histogram`` counts readings by score in ``SCORE_BINS`` bins of equal width. ``refusal_rate`` is the scanner's on that
+    day, over all releases and without the refusals that are ``NOT_CHARTED``; None where nothing else came.
     """
     key = (
         ObservationRow.observed_on,
@@ -43,7 +50,25 @@ def days(session: Session, since: date) -> list[dict[str, Any]]:
             entry["refused"][outcome] = count
     order = sorted(entries, key=lambda each: (each[0], *(part or "" for part in each[1:])))
     order.sort(key=lambda each: each[0], reverse=True)
-    return [_finished(entries[each]) for each in order]
+    rates = _refusal_rates(entries)
+    return [_finished(entries[each]) | {"refusal_rate": rates[each[:_BY_SCANNER]]} for each in order]
+
+
+_BY_SCANNER = 3
+"""The first parts of an entry's key: day, calling AE title, station name."""
+
+
+def _refusal_rates(entries: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> dict[tuple[Any, ...], float | None]:
+    """Return the share refused of what each scanner offered each day."""
+    not_charted = {each.value for each in NOT_CHARTED}
+    read: Counter[tuple[Any, ...]] = Counter()
+    refused: Counter[tuple[Any, ...]] = Counter()
+    for key, entry in entries.items():
+        read[key[:_BY_SCANNER]] += entry["read"]
+        counts = (count for reason, count in entry["refused"].items() if reason not in not_charted)
+        refused[key[:_BY_SCANNER]] += sum(counts)
+    offered = {key: read[key] + refused[key] for key in read}
+    return {key: refused[key] / count if count else None for key, count in offered.items()}
 
 
 def _empty(
