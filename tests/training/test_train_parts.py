@@ -9,9 +9,10 @@ import torch
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.augmentation import Augmentation, at_size, augmented, drawn_transforms, transformed
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
-from triage_node.training.configuration import EncoderPhase, read_configuration
+from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
 from triage_node.training.losses import label_loss, location_loss, positive_weights
 from triage_node.training.made_up import mask_labels, pasted_scans, phantom_scan, subject_labels
+from triage_node.training.model_card import model_card
 from triage_node.training.out_of_fold import (
     balanced_threshold,
     fitted_calibration,
@@ -19,6 +20,7 @@ from triage_node.training.out_of_fold import (
     nested,
     sensitive_threshold,
 )
+from triage_node.training.predictions import Predictions, SlicePredictions
 from triage_node.training.schedule import AveragedNetwork, cosine_factor
 from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
 
@@ -69,7 +71,7 @@ def test_a_bank_that_was_cut_off_is_not_taken_for_whole(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write_bank(tmp_path / "bank", cut_off())
-    assert not SliceBank.exists(tmp_path / "bank")
+    assert not (tmp_path / "bank").exists()
 
 
 def test_a_batch_depends_on_seed_and_step_alone(banks):
@@ -262,3 +264,21 @@ def test_the_shipped_configuration_can_be_read():
 
     for path in (Path(package.__file__).parent / "configs").glob("*.toml"):
         assert read_configuration(path).text == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("sources", "said", "unsaid"),
+    [
+        ({"ct-ich": {"scans": 9, "excluded": 0}}, "CT-ICH comes from one hospital", "left out"),
+        ({"folder": {"scans": 9, "excluded": 3}}, "9 scans, 3 left out", "CT-ICH"),
+        ({"cq500": {"scans": 9, "may_be_shipped": False}}, "do not ship with triage_node", "0.46 mm"),
+    ],
+)
+def test_the_card_speaks_of_the_data_that_were_trained_on(sources, said, unsaid):
+    labels = np.array([[1, 1, 0, 0, 0, 0], [0] * 6], dtype=np.float64)
+    slices = SlicePredictions(np.arange(2), ("1", "2"), labels, labels)
+    predicted = Predictions("small", ("A", "B"), ("0", "1"), labels, labels, slices)
+    training = {"sources": sources, "subjects": 2, "subjects_with_blood": 1}
+    card = model_card(RunConfiguration("small"), predicted, [], {}, training)
+    assert said in card
+    assert unsaid not in card

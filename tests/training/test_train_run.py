@@ -18,7 +18,7 @@ from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import read_release
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
-from triage_node.training.datasets import LabelledScan, ScanVolume
+from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
 from triage_node.training.job import (
     PRETRAINING,
     JobSetting,
@@ -61,6 +61,7 @@ def labelled(number):
 SCANS = [labelled(number) for number in range(8)]
 CONFIGURATION = RunConfiguration(
     name="small",
+    text='name = "small"',
     folds=2,
     members=1,
     architecture=replace(RunConfiguration("x").architecture, input_size=64, units=16),
@@ -115,6 +116,7 @@ def test_a_run_leaves_curves_card_and_measured_points(release):
     points = json.loads((folder / "operating_points.json").read_text())["points"]
     assert set(points) == {"balanced", "high_sensitivity", "paper"}
     assert points["balanced"]["measured"]["sensitivity"]["n"] == 4
+    assert (folder / "configuration.toml").read_text() == (out / "configuration.toml").read_text() == CONFIGURATION.text
 
 
 def setting_in(folder, configuration=CONFIGURATION):
@@ -170,6 +172,39 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     expected, found = (trained_member(job, each).state_dict() for each in (undisturbed, killed))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def cut_short():
+    raise DatasetRejected("images/03.dcm", "it is cut short", "Fetch it again")
+
+
+def test_an_image_that_no_worker_can_read_is_named_and_nothing_is_left(tmp_path):
+    scans = [*SCANS[:-1], replace(SCANS[-1], reader=cut_short)]
+    with pytest.raises(DatasetRejected, match=r"images/03\.dcm: it is cut short\. Fetch it again"):
+        run(scans, CONFIGURATION, tmp_path / "out", Machine(threads=2), quiet, sources={})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_runs_folder_is_told(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ConfigurationRejected, match="out cannot be made a folder"):
+        run(SCANS, CONFIGURATION, tmp_path / "out", Machine(), quiet, sources={})
+
+
+def test_folds_that_leave_one_class_alone_are_refused(tmp_path):
+    scans = [SCANS[0], *(scan for scan in SCANS if scan.labels[0] == 0)]
+    with pytest.raises(ConfigurationRejected, match="no scan with blood is left to train on"):
+        run(scans, CONFIGURATION, tmp_path / "out", Machine(), quiet, sources={})
+    assert not (tmp_path / "out").exists()
+
+
+def test_made_up_scans_of_another_plan_are_not_trained_on(tmp_path):
+    planned = replace(CONFIGURATION, made_up=MadeUp(pasted_per_head=0, phantoms=1, phantom_size=64))
+    build_banks(SCANS, planned, tmp_path, 1, quiet)
+    build_banks(SCANS, planned, tmp_path, 1, quiet)
+    for other in (MadeUp(0, 2, 64), MadeUp(0, 0, 64), MadeUp(0, 1, 64, seed=2)):
+        with pytest.raises(ConfigurationRejected, match="phantom was made with"):
+            build_banks(SCANS, replace(planned, made_up=other), tmp_path, 1, quiet)
 
 
 def test_scans_without_blood_alone_cannot_be_trained_on(tmp_path):

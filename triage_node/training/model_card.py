@@ -32,16 +32,34 @@ windows; subject and slice labels. The paper's supplement is not publicly stored
 values, losses and optimizer are ours, and so are the crop to one square around the cranium before the second
 resampling and the size of the network's input, named below. Both stages share the CNN."""
 
-_LIMITS = """## Limits
-
-- The patients come from one hospital and are few: every interval is wide, and subtypes with fewer than ten positive
-  patients say next to nothing.
-- The images are 8-bit screen exports; the geometry (0.46 mm pixels, 5 mm slices) is assumed. Thin slices, other kernels
-  and tilted gantries were seen in made-up heads only.
-- Thresholds and calibration were chosen on the same out-of-fold predictions they are reported on. The line "threshold
-  chosen without the fold" is the figure to expect on new patients.
+_MANY_PATIENTS = 500
+_LIMITS_OF_SOURCE: Mapping[str, str] = {
+    "ct-ich": "- CT-ICH comes from one hospital. As screen exports its images have 8 bits and their geometry (0.46 mm pixels, "
+    "5 mm\n  slices) is assumed; thin slices, other kernels and tilted gantries were then seen in made-up heads only.",
+    "cq500": "- CQ500 labels whole scans: which slices bleed was not told.",
+    "folder": "- The data are their owner's: other scanners, protocols and patients than theirs were not seen.",
+}
+_LIMITS_OF_ALL = """- Thresholds and calibration were chosen on the same out-of-fold predictions they are reported on. The line
+  "threshold chosen without the fold" is the figure to expect on new patients.
 - The shipped networks are trained on all patients; the figures are those of networks of the same recipe that did not
   see the patient."""
+
+
+def _limits(training: Mapping[str, Any]) -> str:
+    """What the figures cannot say, by the data that they come from."""
+    lines = [_LIMITS_OF_SOURCE[source] for source in training["sources"] if source in _LIMITS_OF_SOURCE]
+    if training["subjects"] < _MANY_PATIENTS:
+        few = "- The patients are few: every interval is wide, and subtypes with fewer than ten positive patients say next to"
+        lines.insert(0, f"{few}\n  nothing.")
+    return "\n".join(["## Limits\n", *lines, _LIMITS_OF_ALL])
+
+
+def _source_line(name: str, source: Mapping[str, Any]) -> str:
+    left_out = f", {source['excluded']} left out" if source.get("excluded") else ""
+    line = f"- {name}: {source.get('scans')} scans{left_out}. Licence {source.get('licence')}. Cite: {source.get('citation')}"
+    if source.get("may_be_shipped") is False:
+        line += ". These weights are the user's own and do not ship with triage_node"
+    return line
 
 
 def _shown(estimate: Estimate) -> str:
@@ -137,10 +155,7 @@ def model_card(
         Sources, counts and time, as in the manifest.
     """
     setting = "Sli-Lab (subject and slice labels)" if configuration.labels == "sli" else "Sub-Lab (subject labels)"
-    sources = [
-        f"- {name}: {source.get('scans')} scans. Licence {source.get('licence')}. Cite: {source.get('citation')}"
-        for name, source in training["sources"].items()
-    ]
+    sources = [_source_line(name, source) for name, source in training["sources"].items()]
     made_up = configuration.made_up
     architecture = configuration.architecture
     several = f"{configuration.members} networks whose logits are averaged"
@@ -163,6 +178,6 @@ def model_card(
         "\n".join(_operating_points(points)),
         "## What each part adds (the same folds, uncalibrated logits)",
         "\n".join(_baselines(rows)),
-        _LIMITS,
+        _limits(training),
     ]
     return "\n\n".join(parts) + "\n"

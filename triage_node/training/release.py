@@ -1,7 +1,8 @@
 """The release that a run ends in: manifest, operating points and a model card with the measured figures.
 
-In: finished jobs, calibrations and out-of-fold figures. Out: a folder for ``model_weights/``. The card states what was
-measured, on how many, and with which interval; it contains nothing that the run did not compute.
+In: finished jobs, calibrations and out-of-fold figures. Out: a folder for ``model_weights/``, the run's configuration file
+with it. The card states what was measured, on how many, and with which interval; it contains nothing that the run did not
+compute.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from triage_node.training.configuration import RunConfiguration
 from triage_node.training.job import JobSetting, TrainingJob, trained_member
 from triage_node.training.model_card import model_card
 from triage_node.training.predictions import Predictions
+
+CONFIGURATION_NAME = "configuration.toml"
+"""The run's file; `triage-node train` takes it as it is."""
 
 
 def release_description(
@@ -43,6 +47,9 @@ def release_description(
 def write_trained_release(
     model_weights: Path, jobs: Sequence[TrainingJob], setting: JobSetting, description: ReleaseDescription
 ) -> Path:
-    """Write the release of the members that were trained on all patients, in 16-bit floats."""
+    """Write the release of the members that were trained on all patients, in 16-bit floats, beside what they were trained by."""
     networks = [trained_member(job, setting) for job in jobs]
-    return write_release(model_weights, networks, description, half=True)
+    release = write_release(model_weights, networks, description, half=True)
+    if setting.configuration.text:
+        (release / CONFIGURATION_NAME).write_text(setting.configuration.text, encoding="utf-8")
+    return release

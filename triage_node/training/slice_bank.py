@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,27 @@ def banked(
     )
 
 
-def write_bank(folder: Path, scans: Iterable[BankedScan]) -> SliceBank:
-    """Write a bank; its index is written last, so a bank that was cut off is not taken for whole."""
+def write_bank(folder: Path, scans: Iterable[BankedScan], made_by: Mapping[str, Any] | None = None) -> SliceBank:
+    """Write a bank; one that fails is removed, and its index is written last, so one that was cut off is not taken for whole.
+
+    Parameters
+    ----------
+    folder
+        Of this bank alone.
+    scans
+        At least one.
+    made_by
+        The settings that made-up scans came from, kept to be compared.
+    """
+    try:
+        _write_bank(folder, scans, made_by or {})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return SliceBank(folder)
+
+
+def _write_bank(folder: Path, scans: Iterable[BankedScan], made_by: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _INDEX_NAME).unlink(missing_ok=True)
     entries: list[dict[str, Any]] = []
@@ -139,9 +159,8 @@ def write_bank(folder: Path, scans: Iterable[BankedScan]) -> SliceBank:
         raise ValueError(f"{folder}: a bank needs at least one scan")
     np.save(folder / "labels.npy", np.concatenate(labels).astype(np.float32))
     draft = folder / f"{_INDEX_NAME}.new"
-    draft.write_text(json.dumps({"scans": entries}), encoding="utf-8")
+    draft.write_text(json.dumps({"made_by": dict(made_by), "scans": entries}), encoding="utf-8")
     os.replace(draft, folder / _INDEX_NAME)
-    return SliceBank(folder)
 
 
 class SliceBank:
@@ -158,11 +177,15 @@ class SliceBank:
     subject_labels : (scans, 6)
     ranges
         Half-open ranges of slices, one a scan.
+    made_by
+        The settings that made-up scans came from; empty for real ones.
     """
 
     def __init__(self, folder: Path) -> None:
-        entries = json.loads((folder / _INDEX_NAME).read_text(encoding="utf-8"))["scans"]
+        index = json.loads((folder / _INDEX_NAME).read_text(encoding="utf-8"))
+        entries = index["scans"]
         self.folder = folder
+        self.made_by: Mapping[str, Any] = index.get("made_by", {})
         self.labels: npt.NDArray[np.float32] = np.load(folder / "labels.npy")
         count = len(self.labels)
         self.volume_hu = np.memmap(

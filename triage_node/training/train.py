@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import queue
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -31,11 +31,13 @@ from triage_node.training.job import PRETRAINING, JobSetting, TrainingJob, finis
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
 from triage_node.training.out_of_fold import calibrations, collected, operating_points, out_of_fold_predictions
+from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
-from triage_node.training.release import release_description, write_trained_release
+from triage_node.training.release import CONFIGURATION_NAME, release_description, write_trained_release
 from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
 
 OUT_OF_FOLD_NAME = "out_of_fold.csv"
+CURVES_NAME = "learning_curves.png"
 _FIRST_PHANTOM_SEED = 5_000_000
 _SEEDS_PER_HEAD = 1000
 
@@ -75,9 +77,15 @@ def build_banks(
     Raises
     ------
     ConfigurationRejected
-        The bank that is there was made from other scans, or from other labels of them.
+        The bank that is there was made from other scans, from other labels of them, or by another plan.
     """
     plan = configuration.made_up
+    plans = {
+        "pasted": {"pasted_per_head": plan.pasted_per_head, "seed": plan.seed},
+        "phantom": {"phantoms": plan.phantoms, "phantom_size": plan.phantom_size, "seed": plan.seed},
+    }
+    for kind, wanted in plans.items():
+        _refuse_other_plan(folder / kind, wanted)
     if SliceBank.exists(folder / "real"):
         _refuse_other_scans(SliceBank(folder / "real"), scans)
     else:
@@ -91,13 +99,13 @@ def build_banks(
         ]
         copies = _told(made_in_parallel(pasted_scans, works, processes), len(works), "pasted blood", report)
         made = (scan for each in copies for scan in each)
-        _write_if_any(folder / "pasted", made)
+        _write_if_any(folder / "pasted", made, plans["pasted"])
     if plan.phantoms and not SliceBank.exists(folder / "phantom"):
         seeds = [
             (_FIRST_PHANTOM_SEED + plan.seed * 100_000 + index, plan.phantom_size) for index in range(plan.phantoms)
         ]
         phantoms = _told(made_in_parallel(phantom_scan, seeds, processes), len(seeds), "phantoms", report)
-        write_bank(folder / "phantom", phantoms)
+        write_bank(folder / "phantom", phantoms, plans["phantom"])
 
 
 def _refuse_other_scans(bank: SliceBank, scans: Sequence[LabelledScan]) -> None:
@@ -109,10 +117,21 @@ def _refuse_other_scans(bank: SliceBank, scans: Sequence[LabelledScan]) -> None:
         )
 
 
-def _write_if_any(folder: Path, scans: Iterator[BankedScan]) -> None:
+def _refuse_other_plan(folder: Path, plan: Mapping[str, int]) -> None:
+    """A bank of other made-up scans would be trained on, while the model card describes those of the plan."""
+    made_by = SliceBank(folder).made_by if SliceBank.exists(folder) else {}
+    for name, made in made_by.items():
+        if made != plan.get(name):
+            raise ConfigurationRejected(
+                f"{folder} was made with {name} = {made} and [made_up] asks for {plan.get(name)}; "
+                "delete the folder, or give another --out or --banks"
+            )
+
+
+def _write_if_any(folder: Path, scans: Iterator[BankedScan], made_by: Mapping[str, int]) -> None:
     first = next(scans, None)
     if first is not None:
-        write_bank(folder, _chained(first, scans))
+        write_bank(folder, _chained(first, scans), made_by)
 
 
 def _chained(first: BankedScan, others: Iterator[BankedScan]) -> Iterator[BankedScan]:
@@ -154,6 +173,24 @@ def folds_of(scans: Sequence[LabelledScan], configuration: RunConfiguration) -> 
     return grouped_folds(labels, configuration.folds, configuration.seed)
 
 
+def _refuse_one_sided(scans: Sequence[LabelledScan], fold_of_subject: Mapping[str, int]) -> None:
+    """Refuse folds without which only one class is left to learn from.
+
+    Raises
+    ------
+    ConfigurationRejected
+        There are; the message names the fold.
+    """
+    for fold in sorted(set(fold_of_subject.values())):
+        left = [scan.labels[0] for scan in scans if fold_of_subject[scan.subject] != fold]
+        for wanted, name in ((1, "with"), (0, "without")):
+            if wanted not in left:
+                raise ConfigurationRejected(
+                    f"without the patients of fold {fold} no scan {name} blood is left to train on; "
+                    f"bring patients {name} blood, at least two"
+                )
+
+
 def _report_to(reports: _ReportQueue, every: int, reported: Progress) -> None:
     if reported.step % every == 0 or reported.step == reported.steps:
         reports.put(reported)
@@ -164,12 +201,19 @@ def _run_elsewhere(job: TrainingJob, setting: JobSetting, reports: _ReportQueue)
     run_job(job, setting, partial(_report_to, reports, 5))
 
 
-def run_jobs(jobs: Sequence[TrainingJob], setting: JobSetting, workers: int, report: Report) -> None:
-    """Run what is not finished, side by side where there are several workers."""
+def run_jobs(
+    jobs: Sequence[TrainingJob],
+    setting: JobSetting,
+    workers: int,
+    report: Report,
+    after_each: Callable[[], None] = lambda: None,
+) -> None:
+    """Run what is not finished, side by side where there are several workers; one that fails keeps the rest from starting."""
     due = [job for job in jobs if not finished(job, setting)]
     if workers <= 1 or len(due) <= 1:
         for job in due:
             run_job(job, setting, report)
+            after_each()
         return
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
@@ -177,9 +221,13 @@ def run_jobs(jobs: Sequence[TrainingJob], setting: JobSetting, workers: int, rep
         waiting = {pool.submit(_run_elsewhere, job, setting, reports) for job in due}
         while waiting:
             done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+            if any(each.exception() for each in done):
+                pool.shutdown(wait=False, cancel_futures=True)
             for each in done:
                 each.result()
             _drain(reports, report)
+            if done:
+                after_each()
 
 
 def _drain(reports: _ReportQueue, report: Report) -> None:
@@ -231,18 +279,25 @@ def run(
     if not any(scan.labels[0] == 1 for scan in scans) or not any(scan.labels[0] == 0 for scan in scans):
         raise ConfigurationRejected("training needs scans with blood and scans without; check the label files")
     fold_of_subject = folds_of(scans, configuration)
+    _refuse_one_sided(scans, fold_of_subject)
     started = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "configuration.toml").write_text(configuration.text, encoding="utf-8")
     bank_folder = banks or out / "banks"
-    build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
+    with output_folder(out), output_folder(bank_folder):
+        build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
+    (out / CONFIGURATION_NAME).write_text(configuration.text, encoding="utf-8")
     setting = JobSetting(configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads)
     sides: list[int | None] = [*range(configuration.folds), None]
     jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
-    if configuration.pretraining:
-        run_jobs([PRETRAINING], replace(setting, threads=machine.workers * machine.threads), 1, report)
-    run_jobs(jobs, setting, machine.workers, report)
-    draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in jobs}, out / "learning_curves.png")
+    first = [PRETRAINING] if configuration.pretraining else []
+
+    def tell() -> None:
+        done = [job for job in (*first, *jobs) if finished(job, setting)]
+        report(Progress("run", "jobs", len(done), len(first) + len(jobs), float("nan")))
+        draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in done}, out / CURVES_NAME)
+
+    tell()
+    run_jobs(first, replace(setting, threads=machine.workers * machine.threads), 1, report, tell)
+    run_jobs(jobs, setting, machine.workers, report, tell)
     return finish(jobs, setting, out, sources, time.monotonic() - started)
 
 
