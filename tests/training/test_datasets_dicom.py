@@ -427,7 +427,7 @@ def test_a_slices_row_without_an_image_is_refused_although_its_gap_would_exclude
 
 def test_a_table_with_semicolons_is_told_apart_from_one_without_columns(hospital: Path) -> None:
     write_labels(hospital, ["A;;1;1;0;0;0;0;;0"], HEADER.replace(",", ";"))
-    with pytest.raises(DatasetRejected, match="row 1: its cells are separated by semicolons. Save it with commas"):
+    with pytest.raises(DatasetRejected, match=r"row 1: its cells are separated by semicolons\. Save it with commas"):
         labelled_folder_dataset(hospital)
 
 

@@ -226,6 +226,13 @@ def test_operating_points_reach_what_they_promise(seed: int) -> None:
             assert figure.value >= float(point.name.split()[-1]) - 1e-9, point
 
 
+def test_a_threshold_that_was_written_with_few_decimals_still_reaches_what_it_promised() -> None:
+    labels, scores = made_up(50, 3)
+    for point in operating_points(labels, scores)[1:]:
+        again = measured_point("", labels, scores, round(point.threshold, 6))
+        assert again.confusion == point.confusion, point
+
+
 def test_a_case_at_the_threshold_is_flagged() -> None:
     assert measured_point("", np.array([1.0]), np.array([0.5]), 0.5).confusion.true_positives == 1
 

@@ -191,7 +191,8 @@ def threshold_figure(predictions: Predictions, threshold: float) -> str:
         for axes in (curves, subjects):
             axes.axvline(threshold, color="#1f2933", lw=0.9, ls=(0, (4, 3)))
         curves.set(ylim=(-0.02, 1.04), ylabel="share of subjects")
-        curves.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+        if curves.get_legend_handles_labels()[0]:
+            curves.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
         subjects.set(xlim=(-0.01, 1.01), ylim=(-0.6, 1.6), xlabel="threshold, and the subjects' scores")
         subjects.set_yticks([0, 1], ["no blood", "blood"])
         return as_data_uri(figure)

@@ -68,15 +68,26 @@ def operating_points(labels: FloatArray, scores: FloatArray, threshold: float = 
         return points
     for wanted in WANTED_SENSITIVITIES:
         may_miss = int(np.floor((1.0 - wanted) * len(positive) + 1e-9))
-        points.append(measured_point(f"sensitivity at least {wanted:.2f}", labels, scores, float(positive[may_miss])))
+        threshold = _below(scores, float(positive[may_miss]))
+        points.append(measured_point(f"sensitivity at least {wanted:.2f}", labels, scores, threshold))
     for wanted in WANTED_SPECIFICITIES:
         may_flag = int(np.floor((1.0 - wanted) * len(negative) + 1e-9))
-        highest_kept = negative[len(negative) - 1 - may_flag]
-        points.append(
-            measured_point(f"specificity at least {wanted:.2f}", labels, scores, float(np.nextafter(highest_kept, 2.0)))
-        )
+        threshold = _above(scores, float(negative[len(negative) - 1 - may_flag]))
+        points.append(measured_point(f"specificity at least {wanted:.2f}", labels, scores, threshold))
     points.append(measured_point("highest sensitivity + specificity (Youden)", labels, scores, _youden(labels, scores)))
     return points
+
+
+def _below(scores: FloatArray, score: float) -> float:
+    """Flag a score and all above it: halfway to the next lower one, so that the threshold survives being written and rounded."""
+    lower = scores[scores < score]
+    return float((score + (lower.max() if len(lower) else 0.0)) / 2)
+
+
+def _above(scores: FloatArray, score: float) -> float:
+    """Keep a score and all below it: halfway to the next higher one."""
+    higher = scores[scores > score]
+    return float((score + higher.min()) / 2) if len(higher) else float(np.nextafter(score, 2.0))
 
 
 def _youden(labels: FloatArray, scores: FloatArray) -> float:
@@ -84,7 +95,7 @@ def _youden(labels: FloatArray, scores: FloatArray) -> float:
     positive, negative = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
     sensitivity = 1.0 - np.searchsorted(positive, thresholds) / len(positive)
     specificity = np.searchsorted(negative, thresholds) / len(negative)
-    return float(thresholds[int(np.argmax(sensitivity + specificity))])
+    return _below(scores, float(thresholds[int(np.argmax(sensitivity + specificity))]))
 
 
 @dataclass(frozen=True)
