@@ -49,7 +49,10 @@ def phantom(
         bool, typer.Option("--masks", help="Write masks too: a PNG for each slice with blood, and masks.csv.")
     ] = False,
     preview: Annotated[
-        Path | None, typer.Option(help="Write a contact sheet too (PNG, brain window, one row a study).")
+        Path | None,
+        typer.Option(
+            help="Write a contact sheet too (PNG, brain window, one row a study, with the slices that bleed most)."
+        ),
     ] = None,
 ) -> None:
     """Write made-up head CT studies with the five kinds of blood: DICOM series and what is true of them.
@@ -97,9 +100,7 @@ def _written_studies(
     out: Path, seeds: Iterable[int], wanted: tuple[str, ...] | None, matrix: int, masks: bool
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Write each study and what is true of it; yield its row of the contact sheet."""
-    from triage_node.core.finding import SUBTYPES
     from triage_node.phantom import make_head, truth_tables
-    from triage_node.phantom.contact_sheet import tile_row
     from triage_node.phantom.dicom_series import write_series
 
     with ExitStack() as files:
@@ -123,8 +124,20 @@ def _written_studies(
             mimics.add([truth_tables.mimic_row(subject, head)])
             if masked is not None:
                 masked.add(_written_masks(out, subject, seed, head))
-            shown = [name for name, there in zip(SUBTYPES, head.labels, strict=True) if there]
-            yield tile_row(head.volume_hu, f"{subject} {head.age}{head.sex} {' '.join(shown) or 'no blood'}")
+            yield _tiles(subject, head)
+
+
+def _tiles(subject: str, head: PhantomHead) -> npt.NDArray[np.uint8]:
+    """The row of a head: who it is and what it shows, each kind on the slice with most of it."""
+    from triage_node.core.finding import SUBTYPES
+    from triage_node.phantom.contact_sheet import tile_row
+
+    def words(shown: npt.NDArray[np.bool_]) -> str:
+        return " ".join(name for name, there in zip(SUBTYPES, shown, strict=True) if there)
+
+    most = [int(((head.masks >> bit) & 1).sum(axis=(1, 2)).argmax()) for bit in head.labels.nonzero()[0]]
+    caption = f"{subject} {head.age}{head.sex} {words(head.labels) or 'no blood'} {' '.join(sorted(head.mimics))}"
+    return tile_row(head.volume_hu, caption, notes=[words(each) for each in head.slice_labels], needed=most)
 
 
 class _Table:
