@@ -1,11 +1,12 @@
 import hashlib
 import json
+import math
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from triage_node.cascade import release_writer, weights
+from triage_node.cascade import release_writer, self_test, weights
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import WeightsRejected, read_release
@@ -150,6 +151,23 @@ def test_the_self_test_finds_a_wrong_number(make_release):
     path.write_text(json.dumps(described))
     with pytest.raises(WeightsRejected, match="logits differ by"):
         run_self_test(Cascade.load(folder, device="cpu"))
+
+
+@pytest.mark.parametrize("head", ["subject", "slices", "subtypes", "subtype_slices"])
+def test_the_self_test_finds_what_is_no_number(make_release, monkeypatch, head):
+    cascade = Cascade.load(make_release(), device="cpu")
+    computed = self_test.measured(cascade)
+    monkeypatch.setattr(self_test, "measured", lambda _: computed | {head: [math.nan] * len(computed[head])})
+    with pytest.raises(WeightsRejected, match="logits differ by nan"):
+        run_self_test(cascade)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"logits": [], "tolerance": 1}', '{"logits": {}, "tolerance": null}'])
+def test_a_reference_output_of_another_shape_is_named(make_release, content):
+    cascade = Cascade.load(make_release(), device="cpu")
+    (cascade.release.folder / "reference_output.json").write_text(content)
+    with pytest.raises(WeightsRejected, match=r"reference_output\.json cannot be used"):
+        run_self_test(cascade)
 
 
 def test_files_of_another_shape_are_named_as_malformed(make_release):

@@ -135,6 +135,8 @@ def test_show_prints_card_architecture_and_operating_points(run: Run) -> None:
     status, printed, _ = run("show")
     assert status == 0
     assert "# Card of older" in printed
+    assert "backbone plain10" in printed
+    assert "operating point balanced: threshold 0.500\n" in printed
     _, printed, _ = run("show", "newer", "--json")
     shown = json.loads(printed)
     assert shown["architecture"]["units"] == 16

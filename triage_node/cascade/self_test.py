@@ -76,19 +76,20 @@ def run_self_test(cascade: Cascade) -> float:
         described = json.loads(path.read_text(encoding="utf-8"))
         expected = {name: np.array(values, dtype=np.float64) for name, values in described["logits"].items()}
         tolerance = float(described["tolerance"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsRejected(f"{path} cannot be used for the self-test ({error!r}); restore it") from error
     if described.get("weights_sha256") != cascade.release.weights_sha256:
         raise WeightsRejected(
             f"{path} was computed with other weights: expected SHA-256 {cascade.release.weights_sha256}, "
             f"found {described.get('weights_sha256')}; restore the release"
         )
-    largest = 0.0
+    differences = []
     for name, values in measured(cascade).items():
         found = np.array(values, dtype=np.float64)
         if name not in expected or expected[name].shape != found.shape:
             raise WeightsRejected(f"{path} does not describe {name}; restore the release")
-        largest = max(largest, float(np.abs(found - expected[name]).max()))
+        differences.append(float(np.abs(found - expected[name]).max()))
+    largest = float(np.max(differences))  # NaN where any is: Python's max would lose it
     if not largest <= tolerance:
         raise WeightsRejected(
             f"{path}: this machine's logits differ by {largest:.2g}, more than {tolerance:g}; "

@@ -71,7 +71,10 @@ def phantom(
 
     from triage_node.phantom.contact_sheet import contact_sheet
 
-    rows = list(_written_studies(out, range(seed, seed + studies), wanted, matrix, masks))
+    rows = []
+    for subject, head in _written_studies(out, range(seed, seed + studies), wanted, matrix, masks):
+        if preview is not None:
+            rows.append(_tiles(subject, head))
     if preview is not None:
         preview.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(rows).save(preview)
@@ -98,8 +101,8 @@ def _kinds(text: str | None) -> tuple[str, ...] | None:
 
 def _written_studies(
     out: Path, seeds: Iterable[int], wanted: tuple[str, ...] | None, matrix: int, masks: bool
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """Write each study and what is true of it; yield its row of the contact sheet."""
+) -> Iterator[tuple[str, PhantomHead]]:
+    """Write each study and what is true of it; yield its name and its head."""
     from triage_node.phantom import make_head, truth_tables
     from triage_node.phantom.dicom_series import write_series
 
@@ -124,7 +127,7 @@ def _written_studies(
             mimics.add([truth_tables.mimic_row(subject, head)])
             if masked is not None:
                 masked.add(_written_masks(out, subject, seed, head))
-            yield _tiles(subject, head)
+            yield subject, head
 
 
 def _tiles(subject: str, head: PhantomHead) -> npt.NDArray[np.uint8]:

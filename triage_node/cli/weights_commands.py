@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,8 +109,23 @@ def show(name: Name = None, model_weights: Folder = None, json_: options.AsJson 
         options.print_json(_described(release))
         return
     typer.echo(f"{release.name} {release.version}  sha256 {release.weights_sha256}")
+    architecture = ", ".join(f"{part} {value}" for part, value in release.architecture.as_mapping().items())
+    typer.echo(f"members {len(release.members)}, each {architecture}")
+    for name_, point in release.operating_points.items():
+        typer.echo(f"operating point {name_}: threshold {point.threshold:.3f}{_figures(point.measured)}")
+    typer.echo("")
     card = release.folder / MODEL_CARD_NAME
     typer.echo(card.read_text(encoding="utf-8") if card.is_file() else f"{card} is missing")
+
+
+def _figures(measured: Mapping[str, Any]) -> str:
+    """Sensitivity and specificity with their intervals, as far as they were measured."""
+    said = ""
+    for name in ("sensitivity", "specificity"):
+        figure = measured.get(name)
+        if isinstance(figure, Mapping) and figure.keys() >= {"value", "lower_95", "upper_95", "n"}:
+            said += f", {name} {figure['value']:.2f} ({figure['lower_95']:.2f} to {figure['upper_95']:.2f}, n {figure['n']})"
+    return said
 
 
 def verify(name: Name = None, model_weights: Folder = None, json_: options.AsJson = False) -> None:
