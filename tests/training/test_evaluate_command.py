@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,6 +146,23 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_release_is_refused_on_patients_it_was_trained_on(data: Path, release: Path, tmp_path: Path) -> None:
     result = run("--data", f"ct-ich:{data}", "--release", str(release), "--out", str(tmp_path / "out"))
     assert "random was trained on 1 of these 2 patients (for example CTICH-002)" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_another_architecture_are_told_in_one_line_with_what_to_do(
+    data: Path, release: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(release, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["architecture"]["units"] += 8
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    result = run("--data", f"ct-ich:{data}", "--release", str(other), "--out", str(tmp_path / "out"))
+    assert isinstance(result.exception, ConfigurationRejected)
+    said = str(result.exception)
+    assert "member_1.safetensors does not fit the architecture" in said
+    assert "restore weights and manifest together from one release" in said
+    assert "\n" not in said
+    assert len(said) < 800
     assert not (tmp_path / "out").exists()
 
 

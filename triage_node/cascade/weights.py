@@ -31,6 +31,7 @@ MANIFEST_NAME = "manifest.json"
 OPERATING_POINTS_NAME = "operating_points.json"
 REFERENCE_OUTPUT_NAME = "reference_output.json"
 MODEL_CARD_NAME = "model_card.md"
+_LONGEST_COMPLAINT = 200
 HEADS = ("subject", "slice", *SUBTYPES)
 """Heads that carry a calibration: stage one's two, then stage two's five at subject level."""
 _MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
@@ -230,6 +231,14 @@ def read_release(folder: Path) -> Release:
         raise WeightsRejected(f"{path} is incomplete or malformed ({error!r}); restore it from the release") from error
 
 
+def _first_misfit(error: Exception) -> str:
+    """Tell the first of torch's complaints, which fill a screen where most tensors differ."""
+    complaints = [line.strip() for line in str(error).splitlines()]
+    shown = complaints[min(1, len(complaints) - 1)].rstrip(".")  # the first line only names the class
+    shown = shown if len(shown) <= _LONGEST_COMPLAINT else f"{shown[:_LONGEST_COMPLAINT]} ..."
+    return shown if len(complaints) <= 2 else f"{shown}; and {len(complaints) - 2} more complaints"
+
+
 def load_networks(release: Release) -> list[CascadeNetwork]:
     """Load every member of a checked release, in evaluation mode on the CPU.
 
@@ -254,7 +263,8 @@ def load_networks(release: Release) -> list[CascadeNetwork]:
             network.load_state_dict(tensors)
         except (RuntimeError, ValueError) as error:
             raise WeightsRejected(
-                f"{path} does not fit the architecture {release.architecture.as_mapping()} that its manifest states: {error}"
+                f"{path} does not fit the architecture {release.architecture.as_mapping()} that its manifest states "
+                f"({_first_misfit(error)}); restore weights and manifest together from one release"
             ) from error
         networks.append(network.eval())
     return networks

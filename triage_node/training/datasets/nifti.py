@@ -59,7 +59,8 @@ def nifti_scan(path: Path) -> ScanVolume:
     try:
         stored = np.asarray(canonical.dataobj, dtype=np.float32)
     except (OSError, ValueError, EOFError) as error:
-        raise DatasetRejected(path, f"the voxels cannot be read ({error})", "Download the file again") from error
+        told = " ".join(str(error).split())  # nibabel tells it in several lines
+        raise DatasetRejected(path, f"the voxels cannot be read ({told})", "Download the file again") from error
     volume_hu = stored[::-1, ::-1, :].transpose(2, 1, 0)
     column_mm, row_mm, slice_mm = (float(zoom) for zoom in canonical.header.get_zooms()[:3])
     clipped = np.clip(np.rint(volume_hu), -32768, 32767).astype(np.int16)
