@@ -50,7 +50,8 @@ def make_head(
     Parameters
     ----------
     seed
-        The same seed and wishes give the same head.
+        The same seed and wishes give the same head, byte for byte on processors with the same vector instructions; on
+        others sums round otherwise, and a few voxels in a head may differ by 1 HU.
     kinds
         Kinds of blood to draw; None draws them (half of all heads bleed), an empty sequence makes a head without.
     size
