@@ -8,6 +8,7 @@ from triage_node import settings, wiring
 from triage_node.cascade.calibration import Calibration, prior_shift
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.weights import WeightsRejected, load_networks, read_release
+from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.finding import SUBTYPES
 
 
@@ -158,3 +159,11 @@ def test_prior_shift_is_undone_by_shifting_back():
 def test_a_gpu_is_chosen_only_where_there_is_one(make_release):
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert Cascade.load(make_release(), device="auto").device.type == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_refused_in_words(make_release):
+    with pytest.raises(
+        ConfigurationRejected, match="device is cuda, and torch finds no GPU here; set it to auto or cpu"
+    ):
+        Cascade.load(make_release(), device="cuda")

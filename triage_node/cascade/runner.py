@@ -32,6 +32,7 @@ from triage_node.cascade.weights import (
     load_networks,
     read_release,
 )
+from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.ports import SeriesVolume
 
@@ -140,6 +141,15 @@ class CascadeReading:
         return maps
 
 
+def _device(name: str) -> torch.device:
+    there_is_a_gpu = torch.cuda.is_available()
+    if name == "cuda" and not there_is_a_gpu:
+        raise ConfigurationRejected(
+            "device is cuda, and torch finds no GPU here; set it to auto or cpu, or install the driver and a torch with CUDA"
+        )
+    return torch.device(("cuda" if there_is_a_gpu else "cpu") if name == "auto" else name)
+
+
 class Cascade:
     """A release of weights, ready to read series. Not safe to share between threads.
 
@@ -212,13 +222,14 @@ class Cascade:
         ------
         WeightsRejected
             The release is broken, of another architecture, or does not have this operating point.
+        ConfigurationRejected
+            A GPU is asked for where there is none.
         """
         release = read_release(release_folder)
         point = release.operating_point(operating_point)
         if threads is not None:
             torch.set_num_threads(threads)
-        name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        return cls(release, load_networks(release), point, torch.device(name), site_prevalence)
+        return cls(release, load_networks(release), point, _device(device), site_prevalence)
 
     def read(self, volume: SeriesVolume) -> CascadeReading:
         """Read one series as the assembly station hands it over."""
