@@ -6,7 +6,7 @@
 ``calibration``  logits to probabilities
 ``weights``, ``release_writer``, ``self_test``  releases: checked, written, compared with this machine
 ``active_release``, ``installed_releases``  which release is in use; adding one, changing over and going back
-``runner``  all of it on one series
+``runner``, ``series_reading``  all of it on one series; its finding, and heatmaps from what was kept
 """
 
 import os

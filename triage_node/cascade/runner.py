@@ -8,21 +8,18 @@ operating point (Ye et al. 2019, Fig. 1). Every number comes from the release's 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from triage_node.cascade.calibration import Calibration, prior_shift
 from triage_node.cascade.network import CascadeNetwork
-from triage_node.cascade.preprocessing import Grid, heatmaps_on_source, network_input, on_network_grid
-from triage_node.cascade.saliency import slice_activation, subject_activation
+from triage_node.cascade.preprocessing import Grid, network_input, on_network_grid
+from triage_node.cascade.series_reading import CascadeReading, MemberState, one_thread
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.cascade.weights import (
     MANIFEST_NAME,
@@ -35,21 +32,6 @@ from triage_node.cascade.weights import (
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.finding import SUBTYPES, Finding, SliceFinding
 from triage_node.core.ports import SeriesVolume
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run the RNN on one thread: its steps are too small to share, and threads that wait for each other cost more than they
-    bring, on a busy machine a hundredfold."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-HeatmapKinds = Literal["flagged", "all", "subject"]
 
 
 @dataclass(frozen=True)
@@ -69,76 +51,6 @@ class CascadeLogits:
     slices: npt.NDArray[np.float32]
     subtypes: npt.NDArray[np.float32] | None
     subtype_slices: npt.NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class _MemberState:
-    """What one member keeps of a forward pass: its last map, features (1, slices, n) and CNN logits (1, slices, 6).
-
-    Where ``mirrored``, all of it is of the left-right mirror image.
-    """
-
-    network: CascadeNetwork
-    mirrored: bool
-    last_map: Tensor
-    features: Tensor
-    cnn_logits: Tensor
-    mask: Tensor
-
-
-class CascadeReading:
-    """A finding, and the heatmaps that can be had for it.
-
-    Parameters
-    ----------
-    finding
-        What the cascade says.
-    grid, states
-        Where network slices lie on the source, and what the forward pass kept.
-    """
-
-    def __init__(self, finding: Finding, grid: Grid, states: Sequence[_MemberState]) -> None:
-        self.finding = finding
-        self._grid = grid
-        self._states = states
-
-    def heatmaps(self, kinds: HeatmapKinds = "flagged") -> dict[int, npt.NDArray[np.float32]]:
-        """Explain slices by Grad-CAM, averaged over the ensemble.
-
-        Parameters
-        ----------
-        kinds
-            ``flagged``: stage one's slice logit, for flagged slices; ``all``: the same for every slice; ``subject``:
-            stage one's subject logit, for every slice on one common scale.
-
-        Returns
-        -------
-        Index of the source slice to (rows, columns), 0 to 1.
-        """
-        group_of = self._grid.group_of_slice()
-        wanted = [index for index, each in enumerate(self.finding.slices) if kinds != "flagged" or each.flagged]
-        groups = sorted({int(group_of[index]) for index in wanted})
-        if not groups:
-            return {}
-        with one_thread():
-            maps = self._activations(kinds, groups)
-        mean = torch.stack(maps).mean(dim=0)
-        if kinds != "subject":
-            mean = mean / mean.amax(dim=(1, 2), keepdim=True).clamp_min(1e-6)
-        on_source = heatmaps_on_source(mean.float().cpu().numpy(), self._grid)
-        row_of = {group: row for row, group in enumerate(groups)}
-        return {index: on_source[row_of[int(group_of[index])]] for index in wanted}
-
-    def _activations(self, kinds: HeatmapKinds, groups: list[int]) -> list[Tensor]:
-        """Every member's activation of some network slices : (groups, height, width) each, unmirrored."""
-        maps = []
-        for state in self._states:
-            if kinds == "subject":
-                activation = subject_activation(state.network, state.last_map)[groups]
-            else:
-                activation = slice_activation(state.network, state.last_map, groups)
-            maps.append(activation.flip(2) if state.mirrored else activation)
-        return maps
 
 
 def _device(name: str) -> torch.device:
@@ -279,7 +191,7 @@ class Cascade:
         grid_hu, _ = on_network_grid(volume_hu, slice_spacing_mm, pixel_spacing_mm)
         return self._scored(self._encoded(grid_hu), with_stage_two=True)
 
-    def _encoded(self, grid_hu: npt.NDArray[np.float32]) -> list[_MemberState]:
+    def _encoded(self, grid_hu: npt.NDArray[np.float32]) -> list[MemberState]:
         """Run every member's CNN once over (slices, 256, 256), HU."""
         shown = torch.from_numpy(network_input(grid_hu, self.release.architecture.input_size))
         shown = shown.to(self.device, memory_format=torch.channels_last)
@@ -291,10 +203,10 @@ class Cascade:
                     last_map = network.encoder(shown.flip(3) if mirrored else shown).last_map
                     features = pooled(last_map)
                     cnn_logits = network.cnn_logits(features, network.location_logits(last_map))
-                    states.append(_MemberState(network, mirrored, last_map, features[None], cnn_logits[None], mask))
+                    states.append(MemberState(network, mirrored, last_map, features[None], cnn_logits[None], mask))
         return states
 
-    def _scored(self, states: Sequence[_MemberState], with_stage_two: bool | None) -> CascadeLogits:
+    def _scored(self, states: Sequence[MemberState], with_stage_two: bool | None) -> CascadeLogits:
         """Mean logits over the members; stage two where it is asked for, or by the operating point where None."""
         with torch.inference_mode(), one_thread():
             ones = [each.network.stage_one(each.features, each.cnn_logits, each.mask) for each in states]
