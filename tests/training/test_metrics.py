@@ -274,6 +274,8 @@ def test_the_baseline_learns_nothing_from_the_patient_it_scores() -> None:
     patients = np.repeat(np.arange(40), 30)
     labels = np.repeat((chance.random(40) < 0.5).astype(float), 30)  # whole patients bleed, at every height
     assert auc(labels, positional_scores(labels, patients)) == pytest.approx(0.5)
+    scans = np.repeat(np.arange(80), 15)  # two of each patient
+    assert auc(labels, positional_scores(labels, scans, patients)) == pytest.approx(0.5)
 
 
 def test_scans_of_one_patient_widen_the_interval_that_draws_patients() -> None:

@@ -15,9 +15,11 @@ from triage_node.training.made_up import mask_labels, pasted_scans, phantom_scan
 from triage_node.training.model_card import model_card
 from triage_node.training.out_of_fold import (
     balanced_threshold,
+    bleeding_patients,
     fitted_calibration,
     measured,
     nested,
+    operating_points,
     sensitive_threshold,
 )
 from triage_node.training.predictions import Predictions, SlicePredictions
@@ -237,6 +239,28 @@ def test_thresholds_do_what_their_names_say():
     assert sensitive["sensitivity"]["value"] == 1.0
     apart = nested(labels, scores, [index % 5 for index in range(20)])
     assert apart["sensitivity"]["n"] == 10
+
+
+def test_a_threshold_needs_both_classes_and_no_more_than_the_labels_that_are_known():
+    scores = np.array([0.1, 0.2, 0.7, 0.8])
+    assert balanced_threshold(np.array([0, 0, np.nan, np.nan]), scores) == 0.5
+    assert balanced_threshold(np.array([0, np.nan, np.nan, 1]), scores) == pytest.approx(0.15)
+    assert balanced_threshold(np.array([0.0, 1.0]), np.array([0.3, 0.3])) == 0.5
+
+
+def test_a_kind_that_is_unknown_in_one_patient_keeps_its_threshold():
+    labels = np.tile(np.array([[1.0], [1.0], [1.0], [0.0]]), (1, 6))
+    labels[:, 1] = [1.0, 0.0, np.nan, 0.0]
+    scores = np.tile(np.array([[0.9], [0.7], [0.8], [0.1]]), (1, 6))
+    slices = SlicePredictions(np.arange(4), tuple("abcd"), scores, labels)
+    found = Predictions("small", tuple("ABCD"), tuple("0101"), scores, labels, slices)
+    assert operating_points(found)["balanced"]["subtype_thresholds"]["CPH"] == pytest.approx(0.75)
+
+
+def test_patients_that_bleed_are_counted_not_their_scans():
+    labels = np.array([[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0] * 6], dtype=np.float64)
+    predicted = Predictions("small", ("A/1", "A/2", "B"), ("0", "0", "1"), labels, labels)
+    assert bleeding_patients(predicted) == 1
 
 
 @pytest.mark.parametrize(

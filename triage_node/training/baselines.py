@@ -42,7 +42,8 @@ def baseline_rows(found: OutOfFold) -> list[BaselineRow]:
     _, slice_labels = found.slices()
     labels, any_slice = subject_labels[:, 0], slice_labels[:, 0]
     lengths = [len(each.slices) for each in found.logits]
-    patients = np.repeat(np.arange(len(lengths)), lengths).astype(np.intp)
+    scans = np.repeat(np.arange(len(lengths)), lengths).astype(np.intp)
+    patients = np.unique([found.bank.subjects[scan] for scan in found.scans], return_inverse=True)[1][scans]
     ends = np.cumsum(lengths)[:-1]
 
     def judged(name: str, slices: FloatArray, subjects: FloatArray) -> BaselineRow:
@@ -58,7 +59,7 @@ def baseline_rows(found: OutOfFold) -> list[BaselineRow]:
     of_rnn = np.concatenate([each.slices[:, 0] for each in found.logits]).astype(np.float64)
     of_cnn = np.concatenate([each.cnn_slices[:, 0] for each in found.logits]).astype(np.float64)
     averaged = by_scan(moving_average, of_cnn)
-    position = positional_scores(any_slice, patients)
+    position = positional_scores(any_slice, scans, patients)
     return [
         judged("CNN and RNN, subject head", of_rnn, subject_logits[:, 0]),
         judged("CNN and RNN, highest slice", of_rnn, highest(of_rnn)),

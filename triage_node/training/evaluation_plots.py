@@ -152,7 +152,8 @@ def _height_curve(axes: Axes, evaluation: Evaluation) -> None:
     if slices is None or judged is None or not judged.targets[0].positional_auc.known:
         return
     known = ~np.isnan(slices.labels[:, 0])
-    by_height = positional_scores(slices.labels[:, 0], slices.subject_index)[known]
+    patients = evaluation.predictions[0].patient_index[slices.subject_index]
+    by_height = positional_scores(slices.labels[:, 0], slices.subject_index, patients)[known]
     label = f"height alone: {judged.targets[0].positional_auc.value:.3f}"
     axes.plot(*roc_points(slices.labels[known, 0], by_height), color=GREY, lw=1.4, label=label)
 

@@ -41,7 +41,7 @@ def draw_learning_curves(curves: Mapping[str, Path], picture: Path) -> None:
             _draw(panel, found.get(part, []), job, f"C{number % 10}")
         panel.set(title=part, xlabel="step", ylabel="loss")
         if not panel.lines:
-            panel.text(0.5, 0.5, "not trained", ha="center", va="center", transform=panel.transAxes, color="0.5")
+            panel.text(0.5, 0.5, "nothing recorded", ha="center", va="center", transform=panel.transAxes, color="0.5")
     aside = any("validation_loss" in entry for found in described.values() for entry in found.get("encoder", []))
     if aside:
         panels[0].plot([], [], "--", color="0.4", linewidth=1, label="on patients kept aside")

@@ -78,7 +78,8 @@ def _figures(predicted: Predictions) -> list[str]:
     slices = predicted.slices
     any_labels, any_scores = slices.labels[:, 0], slices.scores[:, 0]
     flagged = any_scores >= 0.5
-    of_slices = clustered_metrics("any", any_labels, any_scores, flagged, slices.subject_index).figures["auc"]
+    patients = predicted.patient_index[slices.subject_index]
+    of_slices = clustered_metrics("any", any_labels, any_scores, flagged, patients).figures["auc"]
     bleeding = predicted.labels[:, 0] == 1
     lines = [
         "| target | level | positive / all | AUC (95 % interval) |",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from triage_node.training.delong import auc_estimate
 from triage_node.training.estimates import Estimate
 from triage_node.training.held_out import PARTS, ScanLogits, held_out_logits
 from triage_node.training.job import JobSetting, TrainingJob
-from triage_node.training.metrics import Confusion
+from triage_node.training.metrics import PAPER_THRESHOLD, Confusion
 from triage_node.training.predictions import Predictions, SlicePredictions, subject_names
 from triage_node.training.slice_bank import SliceBank
 
@@ -140,22 +139,30 @@ def out_of_fold_predictions(name: str, found: OutOfFold, fitted: Mapping[str, Ca
     )
 
 
+def bleeding_patients(found: Predictions) -> int:
+    """Count patients with blood, however many scans each has."""
+    return len(np.unique(found.patient_index[found.labels[:, 0] == 1]))
+
+
 def balanced_threshold(labels: FloatArray, scores: FloatArray) -> float:
     """The threshold whose worse figure, of sensitivity and specificity, is highest, halfway to the next lower score.
 
-    Neither may be paid for with the other, as the sum of both allows; of equals the one with the higher sum.
+    Neither may be paid for with the other, as the sum of both allows; of equals the one with the higher sum. Where one class is
+    missing, as among slices of scans that are labelled as a whole, it is the paper's 0.5.
     """
     positive, negative = scores[labels == 1], scores[labels == 0]
-    best: tuple[float, float] = (-1.0, 0.0)
-    chosen = 0.5
+    if not len(positive) or not len(negative):
+        return PAPER_THRESHOLD
     levels = np.unique(scores)
-    for lower, upper in pairwise(levels):
-        threshold = float((lower + upper) / 2)
-        sensitivity, specificity = float((positive >= threshold).mean()), float((negative < threshold).mean())
-        standing = (round(min(sensitivity, specificity), 9), round(sensitivity + specificity, 9))
-        if standing > best:
-            best, chosen = standing, threshold
-    return chosen
+    if len(levels) < 2:
+        return PAPER_THRESHOLD
+    thresholds = (levels[:-1] + levels[1:]) / 2
+    # Counted by sorting, since a large set has three quarters of a million slices.
+    sensitivity = 1.0 - np.searchsorted(np.sort(positive), thresholds) / len(positive)
+    specificity = np.searchsorted(np.sort(negative), thresholds) / len(negative)
+    worse = np.minimum(sensitivity, specificity).round(9)
+    best = np.flatnonzero(worse == worse.max())
+    return float(thresholds[best[np.argmax((sensitivity + specificity).round(9)[best])]])
 
 
 def sensitive_threshold(labels: FloatArray, scores: FloatArray, wanted: float = HIGH_SENSITIVITY) -> float:
@@ -212,8 +219,7 @@ def operating_points(found: Predictions) -> dict[str, dict[str, Any]]:
             subtype_thresholds = {
                 kind: balanced_threshold(found.labels[bleeding, column], found.scores[bleeding, column])
                 for column, kind in enumerate(SUBTYPES, start=1)
-                if len(np.unique(found.labels[bleeding, column])) == 2
-            } | {kind: 0.5 for column, kind in enumerate(SUBTYPES, start=1) if not found.labels[bleeding, column].any()}
+            }
         figures = measured(labels, scores, threshold)
         figures["auc"] = _described(auc_estimate(labels, scores))
         if name == "balanced":
@@ -221,7 +227,7 @@ def operating_points(found: Predictions) -> dict[str, dict[str, Any]]:
         points[name] = {
             "threshold": threshold,
             "slice_threshold": 0.5 if name == "paper" else slice_threshold,
-            "subtype_thresholds": {kind: subtype_thresholds.get(kind, 0.5) for kind in SUBTYPES},
+            "subtype_thresholds": subtype_thresholds,
             "measured": figures,
         }
     return points

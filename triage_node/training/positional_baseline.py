@@ -18,37 +18,41 @@ PRIOR_SLICES = 2.0
 FloatArray = npt.NDArray[np.floating]
 
 
-def relative_heights(patients: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def relative_heights(scans: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
     """Give each slice's place in its stack, 0 the most inferior and 1 the most superior.
 
     Parameters
     ----------
-    patients : (slices,)
-        The patient of each slice; the slices of one lie in order from inferior to superior.
+    scans : (slices,)
+        The scan of each slice; the slices of one lie in order from inferior to superior.
 
     Examples
     --------
     >>> relative_heights(np.array([0, 0, 0, 1])).tolist()
     [0.0, 0.5, 1.0, 0.5]
     """
-    heights = np.empty(len(patients))
-    for patient in np.unique(patients):
-        mine = np.flatnonzero(patients == patient)
+    heights = np.empty(len(scans))
+    for scan in np.unique(scans):
+        mine = np.flatnonzero(scans == scan)
         heights[mine] = np.linspace(0.0, 1.0, len(mine)) if len(mine) > 1 else 0.5
     return heights
 
 
-def positional_scores(labels: FloatArray, patients: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+def positional_scores(
+    labels: FloatArray, scans: npt.NDArray[np.intp], patients: npt.NDArray[np.intp] | None = None
+) -> npt.NDArray[np.float64]:
     """Score every slice by the smoothed frequency of blood at its height in all other patients.
 
     Parameters
     ----------
-    labels, patients : (slices,)
-        Labels 0, 1, or NaN where unknown.
+    labels, scans : (slices,)
+        Labels 0, 1, or NaN where unknown; the scan of each slice.
+    patients : (slices,)
+        The patient of each slice; every scan is of a patient of its own where None.
     """
-    bins = np.minimum((relative_heights(patients) * BINS).astype(np.intp), BINS - 1)
+    bins = np.minimum((relative_heights(scans) * BINS).astype(np.intp), BINS - 1)
     known = ~np.isnan(labels)
-    names, index = np.unique(patients, return_inverse=True)
+    names, index = np.unique(scans if patients is None else patients, return_inverse=True)
     seen = np.zeros((len(names), BINS))
     bled = np.zeros((len(names), BINS))
     np.add.at(seen, (index[known], bins[known]), 1.0)

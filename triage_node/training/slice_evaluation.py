@@ -102,7 +102,7 @@ def _target(
     labels, scans = slices.labels[among, index], slices.subject_index[among]
     patients = predictions.patient_index[scans]
     scores = np.nan_to_num(slices.scores[among, index], nan=0.0)
-    by_height = positional_scores(labels, scans)
+    by_height = positional_scores(labels, scans, patients)
     known = ~np.isnan(labels)
     labels, scores, by_height, patients = labels[known], scores[known], by_height[known], patients[known]
     draws = PatientDraws(patients)

@@ -30,7 +30,13 @@ from triage_node.training.freed_memory import keep_freed_memory
 from triage_node.training.job import PRETRAINING, JobSetting, TrainingJob, finished, open_banks, run_job
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
-from triage_node.training.out_of_fold import calibrations, collected, operating_points, out_of_fold_predictions
+from triage_node.training.out_of_fold import (
+    bleeding_patients,
+    calibrations,
+    collected,
+    operating_points,
+    out_of_fold_predictions,
+)
 from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
 from triage_node.training.release import CONFIGURATION_NAME, release_description, write_trained_release
@@ -316,7 +322,7 @@ def finish(
         "configuration": {key: value for key, value in asdict(setting.configuration).items() if key != "text"},
         "sources": dict(sources),
         "subjects": len({real.subjects[scan] for scan in found.scans}),
-        "subjects_with_blood": int((predicted.labels[:, 0] == 1).sum()),
+        "subjects_with_blood": bleeding_patients(predicted),
         "elapsed_minutes": round(elapsed_s / 60, 1),
     }
     description = release_description(setting.configuration, predicted, baseline_rows(found), fitted, points, training)
