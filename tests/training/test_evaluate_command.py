@@ -166,6 +166,23 @@ def test_weights_of_another_architecture_are_told_in_one_line_with_what_to_do(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_image_that_cannot_be_read_is_named_and_nothing_is_left(data: Path, tmp_path: Path) -> None:
+    release = write_random_release(tmp_path / "weights", {})
+    broken = shutil.copytree(data, tmp_path / "data")
+    (broken / "002/bone/03.jpg").write_bytes(b"no picture")
+    result = run("--data", f"ct-ich:{broken}", "--release", str(release), "--out", str(tmp_path / "out"))
+    assert isinstance(result.exception, ConfigurationRejected)
+    assert "002/bone/03.jpg: the image cannot be read" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_the_reports_folder_is_told(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    result = run(str(table), "--out", str(tmp_path / "out"))
+    assert isinstance(result.exception, ConfigurationRejected)
+    assert "out cannot be made a folder" in str(result.exception)
+
+
 def test_an_operator_who_insists_is_warned(data: Path, release: Path, tmp_path: Path) -> None:
     arguments = ["--data", f"ct-ich:{data}", "--release", str(release), "--even-if-trained-on", "--slices", "--json"]
     result = run(*arguments, "--regions", str(data), "--out", str(tmp_path / "out"))

@@ -83,6 +83,12 @@ def test_the_paired_test_agrees_with_the_bootstrap_of_the_difference() -> None:
     assert (found.p_value < 0.05) == (found.difference.lower > 0 or found.difference.upper < 0)
 
 
+def test_a_difference_of_areas_stays_between_what_areas_can_differ_by() -> None:
+    labels = np.array([1.0, 1, 0, 0])
+    found = paired_difference(labels, np.array([0.9, 0.1, 0.4, 0.6]), np.array([0.2, 0.3, 0.9, 0.1])).difference
+    assert -1.0 <= found.lower <= found.value <= found.upper <= 1.0
+
+
 def test_a_score_does_not_differ_from_itself() -> None:
     labels, scores = made_up(50, 2)
     found = paired_difference(labels, scores, scores)

@@ -105,7 +105,8 @@ def paired_difference(labels: FloatArray, first: FloatArray, second: FloatArray)
     one, two = _components(labels, first), _components(labels, second)
     variance = _variance((two[0] - one[0], two[1] - one[1]))
     error = math.sqrt(variance)
-    estimate = Estimate(difference, difference - Z * error, difference + Z * error, cases, None, "DeLong, paired")
+    lower, upper = max(-1.0, difference - Z * error), min(1.0, difference + Z * error)
+    estimate = Estimate(difference, lower, upper, cases, None, "DeLong, paired")
     p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 1e-12 else math.nan
     return AucDifference(*areas, estimate, p_value)
 

@@ -20,6 +20,7 @@ from triage_node.training.datasets.lesion_table import LesionTable, read_lesion_
 from triage_node.training.evaluate import Thresholds
 from triage_node.training.fold_reading import FoldReader
 from triage_node.training.heatmap_scores import HeatmapEvaluation, score_heatmaps
+from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import Predictions, subject_names, write_predictions
 from triage_node.training.region_masks import TABLE as REGIONS
 from triage_node.training.region_masks import read_region_masks
@@ -107,16 +108,18 @@ def read_material(
     ------
     DatasetRejected
         A table beside the data, or an image, cannot be used.
+    ConfigurationRejected
+        Nothing can be written to ``out``; nothing was read.
     """
     lesions = _lesions_by_subject(dataset, folder) if dataset.source == FOLDER else None
     if regions is None and dataset.source == FOLDER and (folder / REGIONS).is_file():
         regions = folder
     drawn = read_region_masks(regions, dataset.source) if regions else []
-    out.mkdir(parents=True, exist_ok=True)
     found = []
-    for reader, kind in zip(readers, ("predictions", "shadow_predictions"), strict=False):
-        found.append(read_dataset(reader, show_progress(dataset.scans, f"reading with {reader.name}")))
-        write_predictions(out / f"{kind}_{_file_name(reader.name)}.csv", found[-1])
+    with output_folder(out):
+        for reader, kind in zip(readers, ("predictions", "shadow_predictions"), strict=False):
+            found.append(read_dataset(reader, show_progress(dataset.scans, f"reading with {reader.name}")))
+            write_predictions(out / f"{kind}_{_file_name(reader.name)}.csv", found[-1])
     heatmaps = None
     if drawn:
         concerned = {each.series for each in drawn}

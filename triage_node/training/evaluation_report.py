@@ -28,6 +28,7 @@ from triage_node.training.evaluation_plots import (
 from triage_node.training.evaluation_table import HEADINGS, TARGET_NAMES, mimic_name
 from triage_node.training.lesion_evaluation import VOLUME_BANDS
 from triage_node.training.metrics import METRICS
+from triage_node.training.output_folder import output_folder
 
 HTML_NAME = "evaluation.html"
 JSON_NAME = "evaluation.json"
@@ -48,11 +49,16 @@ def write_report(evaluation: Evaluation, folder: Path, made_at: datetime | None 
     Returns
     -------
     The two paths.
+
+    Raises
+    ------
+    ConfigurationRejected
+        Nothing can be written to the folder.
     """
     html = render_report(evaluation, made_at or datetime.now(UTC))
     values = json.dumps(evaluation_to_json(evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    return _write(folder / HTML_NAME, html), _write(folder / JSON_NAME, values)
+    with output_folder(folder):
+        return _write(folder / HTML_NAME, html), _write(folder / JSON_NAME, values)
 
 
 def render_report(evaluation: Evaluation, made_at: datetime) -> str:
