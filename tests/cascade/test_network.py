@@ -37,6 +37,11 @@ def test_every_backbone_gives_a_map_and_pooled_features(backbone):
     assert encoding.features.shape == (2, encoder.feature_count)
 
 
+def test_an_unknown_third_window_is_refused_by_name():
+    with pytest.raises(ValueError, match="third_window must be one of bone, soft_tissue, not 'stroke'"):
+        Architecture(third_window="stroke")
+
+
 def test_an_unknown_backbone_is_refused_by_name():
     with pytest.raises(ValueError, match="no backbone named 'vgg19'"):
         SliceEncoder("vgg19")

@@ -14,6 +14,7 @@ from triage_node.cascade.preprocessing import (
     on_network_grid,
     slice_groups,
 )
+from triage_node.core.hounsfield import network_windows
 
 
 def head(slices=6, rows=512, columns=512, radius=120, center=(256, 256)):
@@ -113,7 +114,7 @@ def test_a_heatmap_comes_back_to_where_the_mask_was():
 
 
 def test_windows_lie_between_zero_and_one():
-    shown = network_input(on_network_grid(head(), 5.0)[0])
+    shown = network_input(on_network_grid(head(), 5.0)[0], INPUT_SIZE, network_windows())
     assert shown.shape == (6, 3, INPUT_SIZE, INPUT_SIZE)
     assert shown.min() == 0
     assert shown.max() <= 1

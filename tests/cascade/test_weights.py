@@ -88,9 +88,25 @@ def test_another_class_order_is_refused(make_release):
         read_release(folder)
 
 
+def test_windows_other_than_the_architectures_are_refused(make_release):
+    folder = make_release()
+    described = read_release(folder).architecture.as_mapping()
+    edit_manifest(folder, architecture=described | {"third_window": "soft_tissue"})
+    with pytest.raises(WeightsRejected, match="this version makes"):
+        read_release(folder)
+
+
+def test_a_manifest_without_a_third_window_means_bone(make_release):
+    folder = make_release()
+    described = read_release(folder).architecture.as_mapping()
+    del described["third_window"]
+    edit_manifest(folder, architecture=described)
+    assert read_release(folder).architecture.third_window == "bone"
+
+
 def test_another_input_is_refused(make_release):
     folder = make_release()
-    edit_manifest(folder, input={**weights.expected_input(), "size": 512})
+    edit_manifest(folder, input={**weights.expected_input(read_release(folder).architecture), "size": 512})
     with pytest.raises(WeightsRejected, match="this version makes"):
         read_release(folder)
 

@@ -1,12 +1,13 @@
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import torch
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.core.hounsfield import THIRD_WINDOWS, network_windows
 from triage_node.training.augmentation import Augmentation, at_size, augmented, drawn_transforms, transformed
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
 from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
@@ -114,8 +115,10 @@ def test_a_mask_moves_with_its_slice():
 def test_slices_of_one_scan_share_one_geometric_transform():
     still = replace(Augmentation(), hu_shift=0, hu_gain=0, noise_hu=0, blur_share=0, sharpen_share=0)
     volume = torch.randn(1, 1, 256, 256).repeat(3, 1, 1, 1) * 30 + 30
-    together, _ = augmented(volume, None, torch.zeros(3, dtype=torch.long), 64, still, torch.Generator().manual_seed(1))
-    apart, _ = augmented(volume, None, None, 64, still, torch.Generator().manual_seed(1))
+    together, _ = augmented(
+        volume, None, torch.zeros(3, dtype=torch.long), 64, network_windows(), still, torch.Generator().manual_seed(1)
+    )
+    apart, _ = augmented(volume, None, None, 64, network_windows(), still, torch.Generator().manual_seed(1))
     torch.testing.assert_close(together[0], together[2])
     assert not torch.allclose(apart[0], apart[2])
 
@@ -124,9 +127,10 @@ def test_the_windows_of_training_are_those_of_the_node():
     from triage_node.cascade.preprocessing import network_input
 
     volume = (np.random.default_rng(1).random((2, 256, 256)) * 400 - 100).astype(np.float32)
-    for size in (256, 192):
-        of_training = at_size(torch.from_numpy(volume)[:, None], size).numpy()
-        np.testing.assert_allclose(of_training, network_input(volume, size), atol=1e-5)
+    for size, third in product((256, 192), THIRD_WINDOWS):
+        windows = network_windows(third)
+        of_training = at_size(torch.from_numpy(volume)[:, None], size, windows).numpy()
+        np.testing.assert_allclose(of_training, network_input(volume, size, windows), atol=1e-5)
 
 
 def test_unknown_labels_weigh_nothing():

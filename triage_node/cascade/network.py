@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from triage_node.cascade.sequence_model import SequenceLogits, SequenceModel
 from triage_node.cascade.slice_encoder import SliceEncoder
 from triage_node.core.finding import SUBTYPES
+from triage_node.core.hounsfield import THIRD_WINDOWS, Window, network_windows
 
 CLASS_ORDER = ("any", *SUBTYPES)
 """The CNN's outputs in their order: stage one reads the first, stage two the other five."""
@@ -35,6 +36,8 @@ class Architecture:
     mirrored
         Whether a scan is read a second time as its left-right mirror image, and the logits averaged: blood knows no
         side.
+    third_window
+        A name in ``core.hounsfield.THIRD_WINDOWS``; the first two show brain and blood.
     recurrence, layers, units, dropout, subject_head
         As ``sequence_model.SequenceModel`` has them.
     """
@@ -47,10 +50,28 @@ class Architecture:
     units: int = 128
     dropout: float = 0.3
     subject_head: str = "pooled"
+    third_window: str = "bone"
+
+    def __post_init__(self) -> None:
+        if self.third_window not in THIRD_WINDOWS:
+            raise ValueError(f"third_window must be one of {', '.join(THIRD_WINDOWS)}, not {self.third_window!r}")
+
+    @property
+    def windows(self) -> tuple[Window, Window, Window]:
+        """The windows of the three input channels."""
+        return network_windows(self.third_window)
 
     @classmethod
     def from_mapping(cls, described: Mapping[str, Any]) -> Architecture:
-        """Build from a manifest's or a configuration's table; unknown keys are refused with a TypeError."""
+        """Build from a manifest's or a configuration's table.
+
+        Raises
+        ------
+        TypeError
+            A key is unknown.
+        ValueError
+            The third window is.
+        """
         return cls(**described)
 
     def as_mapping(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ functions: a difference between the two would be a silent loss of accuracy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from scipy.ndimage import binary_fill_holes, binary_opening, label
 from torch.nn import functional
 
-from triage_node.core.hounsfield import AIR_HU, NETWORK_WINDOWS, windowed
+from triage_node.core.hounsfield import AIR_HU, Window, windowed
 
 CANVAS_SIZE = 512
 """Rows and columns every slice is first brought to, as in the paper."""
@@ -237,20 +238,22 @@ def fractions_on_network_grid(fractions: npt.NDArray[np.generic], grid: Grid) ->
     return _resized(_cropped(canvas, grid.box, 0.0), INPUT_SIZE, INPUT_SIZE)
 
 
-def network_input(volume_hu: npt.NDArray[np.generic], size: int = INPUT_SIZE) -> npt.NDArray[np.float32]:
-    """Show a volume on the network's grid through the three windows.
+def network_input(volume_hu: npt.NDArray[np.generic], size: int, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+    """Show a volume on the network's grid through a network's windows.
 
     Parameters
     ----------
     volume_hu : (slices, 256, 256), HU
     size
         Rows and columns to bring it to first, for networks that were trained on smaller slices.
+    windows
+        One channel each.
 
     Returns
     -------
-    (slices, 3, size, size), 0 to 1
+    (slices, windows, size, size), 0 to 1
     """
-    return windowed(_resized(np.asarray(volume_hu, dtype=np.float32), size, size), NETWORK_WINDOWS)
+    return windowed(_resized(np.asarray(volume_hu, dtype=np.float32), size, size), windows)
 
 
 def heatmaps_on_source(maps: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:

@@ -130,7 +130,7 @@ def _fill(draft: Path, networks: Sequence[CascadeNetwork], description: ReleaseD
         "use": "research use only, not for diagnostic use",
         "architecture": networks[0].architecture.as_mapping(),
         "class_order": list(CLASS_ORDER),
-        "input": expected_input(),
+        "input": expected_input(networks[0].architecture),
         "files": dict(members),
         "calibration": {head: asdict(description.calibrations[head]) for head in HEADS},
         "trained_prevalence": description.trained_prevalence,

@@ -24,7 +24,6 @@ from triage_node.cascade.network import CLASS_ORDER, Architecture, CascadeNetwor
 from triage_node.cascade.preprocessing import CANVAS_SIZE, INPUT_SIZE, NOMINAL_SPACING_MM
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.finding import SUBTYPES
-from triage_node.core.hounsfield import NETWORK_WINDOWS
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -42,10 +41,10 @@ class WeightsRejected(ConfigurationRejected):
     """A release must not be used; the message names the file, what is wrong with it and what to do."""
 
 
-def expected_input() -> dict[str, Any]:
-    """Describe the input that this version of the node makes, as a manifest states it."""
+def expected_input(architecture: Architecture) -> dict[str, Any]:
+    """Describe the input that this version of the node makes for a network, as a manifest states it."""
     return {
-        "windows_center_width_hu": [[window.center_hu, window.width_hu] for window in NETWORK_WINDOWS],
+        "windows_center_width_hu": [[window.center_hu, window.width_hu] for window in architecture.windows],
         "canvas_size": CANVAS_SIZE,
         "size": INPUT_SIZE,
         "crop": "square around the cranium",
@@ -208,9 +207,10 @@ def read_release(folder: Path) -> Release:
                 f"{path} has the class order {manifest['class_order']}, this version needs {list(CLASS_ORDER)}; "
                 "use a release made for this version"
             )
-        if manifest["input"] != expected_input():
+        architecture = Architecture.from_mapping(manifest["architecture"])
+        if manifest["input"] != expected_input(architecture):
             raise WeightsRejected(
-                f"{path} was trained on the input {manifest['input']}, this version makes {expected_input()}; "
+                f"{path} was trained on the input {manifest['input']}, this version makes {expected_input(architecture)}; "
                 "use a release made for this version"
             )
         members = _checked_members(folder, manifest)
@@ -219,7 +219,7 @@ def read_release(folder: Path) -> Release:
             folder=folder,
             name=str(manifest["name"]),
             version=str(manifest["version"]),
-            architecture=Architecture.from_mapping(manifest["architecture"]),
+            architecture=architecture,
             members=members,
             weights_sha256=weights_sha256,
             calibrations={head: Calibration(**manifest["calibration"][head]) for head in HEADS},

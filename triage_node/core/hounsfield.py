@@ -6,7 +6,7 @@ Answers to PS3.3 C.11.1 (Modality LUT) and C.11.2.1.2 (linear VOI window).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,20 @@ class Window:
 BRAIN_WINDOW = Window(40.0, 80.0)
 BLOOD_WINDOW = Window(80.0, 200.0)
 BONE_WINDOW = Window(600.0, 2800.0)
-NETWORK_WINDOWS = (BRAIN_WINDOW, BLOOD_WINDOW, BONE_WINDOW)
-"""The network's three input channels in their order (the paper names three windows, not their values)."""
+SOFT_TISSUE_WINDOW = Window(40.0, 380.0)
+THIRD_WINDOWS: Mapping[str, Window] = {"bone": BONE_WINDOW, "soft_tissue": SOFT_TISSUE_WINDOW}
+"""What the network's third channel may show."""
+
+
+def network_windows(third: str = "bone") -> tuple[Window, Window, Window]:
+    """The network's three input channels in their order (the paper names three windows, not their values).
+
+    Parameters
+    ----------
+    third
+        A name in ``THIRD_WINDOWS``.
+    """
+    return (BRAIN_WINDOW, BLOOD_WINDOW, THIRD_WINDOWS[third])
 
 
 def rescaled(stored: npt.NDArray[np.generic], slope: float, intercept: float) -> npt.NDArray[np.float32]:
@@ -57,9 +69,7 @@ def rescaled(stored: npt.NDArray[np.generic], slope: float, intercept: float) ->
     return np.asarray(stored, dtype=np.float32) * np.float32(slope) + np.float32(intercept)
 
 
-def windowed(
-    volume_hu: npt.NDArray[np.generic], windows: Sequence[Window] = NETWORK_WINDOWS
-) -> npt.NDArray[np.float32]:
+def windowed(volume_hu: npt.NDArray[np.generic], windows: Sequence[Window]) -> npt.NDArray[np.float32]:
     """Show a volume through several windows.
 
     Parameters

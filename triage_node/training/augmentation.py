@@ -7,13 +7,14 @@ one generator, so that a run can be repeated; slices of one scan can share one g
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from triage_node.core.hounsfield import AIR_HU, NETWORK_WINDOWS
+from triage_node.core.hounsfield import AIR_HU, Window
 
 
 @dataclass(frozen=True)
@@ -103,11 +104,11 @@ def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Genera
     return changed.mul_(1.0 - toward_blur).add_(grain, alpha=0.5).add_(coarse)
 
 
-def windowed_batch(volume_hu: Tensor) -> Tensor:
-    """Show (slices, 1, rows, columns), HU, through the network's windows : (slices, 3, rows, columns), 0 to 1."""
-    shape = (len(volume_hu), len(NETWORK_WINDOWS), *volume_hu.shape[2:])
+def windowed_batch(volume_hu: Tensor, windows: Sequence[Window]) -> Tensor:
+    """Show (slices, 1, rows, columns), HU, through windows : (slices, windows, rows, columns), 0 to 1."""
+    shape = (len(volume_hu), len(windows), *volume_hu.shape[2:])
     shown = torch.empty(shape, dtype=volume_hu.dtype, device=volume_hu.device, memory_format=torch.channels_last)
-    for channel, window in enumerate(NETWORK_WINDOWS):
+    for channel, window in enumerate(windows):
         seen = (volume_hu[:, 0] - window.lower_hu).mul_(1.0 / window.width_hu).clamp_(0.0, 1.0)
         shown[:, channel] = seen
     return shown
@@ -118,6 +119,7 @@ def augmented(
     masks: Tensor | None,
     scan_of_slice: Tensor | None,
     size: int,
+    windows: Sequence[Window],
     how: Augmentation,
     chance: torch.Generator,
 ) -> tuple[Tensor, Tensor | None]:
@@ -129,14 +131,14 @@ def augmented(
     masks : (slices, 6, 64, 64), 0 to 1, or None
     scan_of_slice : (slices,)
         Slices of the same number share one geometric transform; None gives every slice its own.
-    size
-        Rows and columns of the result.
+    size, windows
+        Rows and columns of the result, and its channels.
     how, chance
         How far, and the generator.
 
     Returns
     -------
-    windowed : (slices, 3, size, size), 0 to 1
+    windowed : (slices, windows, size, size), 0 to 1
     masks : (slices, 6, size / 16, size / 16) or None
         The largest coverage in each cell of the network's last map.
     """
@@ -148,11 +150,11 @@ def augmented(
     cells = None
     if masks is not None:
         cells = functional.max_pool2d(transformed(masks, transforms, size // 4, 0.0), 4)
-    return windowed_batch(seen), cells
+    return windowed_batch(seen, windows), cells
 
 
-def at_size(volume_hu: Tensor, size: int) -> Tensor:
-    """Show (slices, 1, 256, 256), HU, unchanged but for the size : (slices, 3, size, size)."""
+def at_size(volume_hu: Tensor, size: int, windows: Sequence[Window]) -> Tensor:
+    """Show (slices, 1, 256, 256), HU, unchanged but for the size : (slices, windows, size, size)."""
     if size != volume_hu.shape[-1]:
         volume_hu = functional.interpolate(volume_hu, size=(size, size), mode="bilinear", antialias=True)
-    return windowed_batch(volume_hu)
+    return windowed_batch(volume_hu, windows)

@@ -76,7 +76,9 @@ def slice_loss(
     volume_hu, labels, masks, has_mask = (
         each.to(device, non_blocking=True) for each in (batch.volume_hu, batch.labels, batch.masks, batch.has_mask)
     )
-    shown, cells = augmented(volume_hu, masks, None, size, configuration.augmentation, chance)
+    shown, cells = augmented(
+        volume_hu, masks, None, size, network.architecture.windows, configuration.augmentation, chance
+    )
     assert cells is not None
     with mixed_precision(device, configuration.optimization.mixed_precision):
         last_map = network.encoder(shown).last_map

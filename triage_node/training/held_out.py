@@ -42,7 +42,8 @@ def scan_logits(network: CascadeNetwork, volume_hu: torch.Tensor) -> ScanLogits:
     """
     subjects, slices, cnn_slices = [], [], []
     for mirrored in (False, True) if network.architecture.mirrored else (False,):
-        shown = at_size(volume_hu.flip(3) if mirrored else volume_hu, network.architecture.input_size)
+        seen_hu = volume_hu.flip(3) if mirrored else volume_hu
+        shown = at_size(seen_hu, network.architecture.input_size, network.architecture.windows)
         with torch.inference_mode():
             last_map = network.encoder(shown).last_map
             features = pooled(last_map)[None]

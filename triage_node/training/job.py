@@ -134,6 +134,7 @@ def _validation(
             shown = at_size(
                 torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None],
                 configuration.architecture.input_size,
+                configuration.architecture.windows,
             )
             with torch.inference_mode():
                 last_map = network.encoder(shown.to(device)).last_map

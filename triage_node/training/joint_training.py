@@ -45,7 +45,8 @@ def _encoded_scan(
     start, stop = part.bank.ranges[scan]
     volume_hu = torch.from_numpy(part.bank.volume_hu[start:stop].astype(np.float32))[:, None].to(device)
     together = torch.zeros(stop - start, dtype=torch.long, device=device)
-    shown, _ = augmented(volume_hu, None, together, configuration.joint.size, configuration.augmentation, chance)
+    size, windows = configuration.joint.size, network.architecture.windows
+    shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, chance)
     with mixed_precision(device, configuration.optimization.mixed_precision):
         last_map = network.encoder(shown).last_map
         features = pooled(last_map)

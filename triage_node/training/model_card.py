@@ -159,13 +159,15 @@ def model_card(
     sources = [_source_line(name, source) for name, source in training["sources"].items()]
     made_up = configuration.made_up
     architecture = configuration.architecture
+    windows = ", ".join(f"{each.center_hu:g}/{each.width_hu:g}" for each in architecture.windows)
     several = f"{configuration.members} networks whose logits are averaged"
     members = several if configuration.members > 1 else "one network"
     parts = [
         f"# {configuration.name}, version {configuration.version}",
         _USE,
         _RECONSTRUCTION,
-        f"Backbone {architecture.backbone} on {architecture.input_size} x {architecture.input_size} pixels, "
+        f"Backbone {architecture.backbone} on {architecture.input_size} x {architecture.input_size} pixels "
+        f"through the windows {windows} HU (centre/width), "
         f"{architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of {architecture.units} units a "
         f"direction, subject head {architecture.subject_head}, {members}, {setting}.",
         "## Data",

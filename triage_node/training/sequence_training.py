@@ -86,8 +86,8 @@ def cached_features(
         with torch.no_grad(), mixed_precision(device, configuration.optimization.mixed_precision):
             volume_hu = _scan_volume(bank, scan).to(device)
             together = torch.zeros(len(volume_hu), dtype=torch.long, device=device)
-            size = configuration.architecture.input_size
-            shown, _ = augmented(volume_hu, None, together, size, configuration.augmentation, generator)
+            size, windows = configuration.architecture.input_size, configuration.architecture.windows
+            shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, generator)
             last_map = network.encoder(shown).last_map
             features = pooled(last_map)
             logits = network.cnn_logits(features, network.location_logits(last_map))
