@@ -322,6 +322,19 @@ def test_a_set_without_blood_still_gives_a_report(tmp_path: Path) -> None:
     write_report(evaluation, tmp_path)
 
 
+@pytest.mark.filterwarnings("error")
+def test_labels_of_whole_scans_or_none_at_all_still_give_a_report(tmp_path: Path) -> None:
+    predictions = made_up()
+    assert predictions.slices is not None
+    predictions.slices.labels[:, 0] = np.nan
+    predictions.slices.labels[:, 1:] = np.where(predictions.slices.labels[:, 1:] == 0, 0, np.nan)
+    write_report(evaluate([predictions], with_slices=True), tmp_path)
+    predictions.labels[:] = np.nan
+    evaluation = evaluate([predictions])
+    assert "sensitivity cannot be measured" in evaluation.models[0].gate.verdict
+    write_report(evaluation, tmp_path)
+
+
 def test_scans_of_one_patient_are_told_apart_and_said() -> None:
     labels = np.zeros((3, 6))
     labels[0, 0] = 1

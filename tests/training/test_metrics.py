@@ -71,6 +71,12 @@ def test_one_class_has_no_area() -> None:
     assert not auc_estimate(np.ones(4), np.linspace(0, 1, 4)).known
 
 
+def test_an_unknown_label_is_no_negative_in_an_area() -> None:
+    labels, scores = np.array([0.0, 1, 0, 1, np.nan]), np.array([0.1, 0.6, 0.4, 0.8, 0.9])
+    assert auc(labels, scores) == 1.0
+    assert (auc_estimate(labels, scores).value, auc_estimate(labels, scores).count) == (1.0, 4)
+
+
 def test_the_paired_test_agrees_with_the_bootstrap_of_the_difference() -> None:
     labels, first = made_up(300, 3)
     second = first * 0.7 + 0.3 * made_up(300, 3, 3.0)[1]

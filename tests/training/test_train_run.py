@@ -207,6 +207,16 @@ def test_made_up_scans_of_another_plan_are_not_trained_on(tmp_path):
             build_banks(SCANS, replace(planned, made_up=other), tmp_path, 1, quiet)
 
 
+def test_a_training_that_diverged_ends_in_no_release_and_says_what_to_do(tmp_path):
+    wild = replace(CONFIGURATION.encoder[0], steps=4, learning_rate=1e30)
+    steps = replace(CONFIGURATION.optimization, average_decay=0.0, clip_norm=1e30, warm_up_steps=1)
+    configuration = replace(CONFIGURATION, encoder=(wild,), optimization=steps)
+    with pytest.raises(ConfigurationRejected, match="the training diverged; lower the learning rates"):
+        run(SCANS, configuration, tmp_path, Machine(), quiet, sources={})
+    assert not (tmp_path / "release").exists()
+    assert not (tmp_path / "out_of_fold.csv").exists()
+
+
 def test_scans_without_blood_alone_cannot_be_trained_on(tmp_path):
     bloodless = [scan for scan in SCANS if scan.labels[0] == 0]
     with pytest.raises(ConfigurationRejected, match="scans with blood"):

@@ -24,7 +24,8 @@ def auc(labels: FloatArray, scores: FloatArray) -> float:
 
     Parameters
     ----------
-    labels, scores : (cases,), labels 0 or 1
+    labels, scores : (cases,)
+        Labels 0, 1, or NaN where unknown; unknown cases are left out.
 
     Returns
     -------
@@ -35,6 +36,7 @@ def auc(labels: FloatArray, scores: FloatArray) -> float:
     >>> auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
     """
+    labels, scores = _known(labels, scores)
     positive = labels == 1
     positives = int(positive.sum())
     negatives = len(labels) - positives
@@ -52,8 +54,10 @@ def auc_estimate(labels: FloatArray, scores: FloatArray) -> Estimate:
 
     Parameters
     ----------
-    labels, scores : (cases,), labels 0 or 1
+    labels, scores : (cases,)
+        Labels 0, 1, or NaN where unknown; unknown cases are left out, and not counted.
     """
+    labels, scores = _known(labels, scores)
     positive = labels == 1
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if positives == 0 or negatives == 0:
@@ -68,6 +72,12 @@ def auc_estimate(labels: FloatArray, scores: FloatArray) -> Estimate:
     half_width = Z * math.sqrt(variance) / (area * (1 - area))
     lower, upper = (1 / (1 + math.exp(-(logit + side * half_width))) for side in (-1, 1))
     return Estimate(area, lower, upper, len(labels), None, "DeLong")
+
+
+def _known(labels: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Leave out the cases whose label is unknown: taken as negative, each would spoil the figure in silence."""
+    known = ~np.isnan(labels)
+    return labels[known], scores[known]
 
 
 @dataclass(frozen=True)

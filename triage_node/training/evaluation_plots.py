@@ -130,7 +130,7 @@ def _roc_axes(axes: Axes, title: str) -> None:
 
 
 def slice_figure(evaluation: Evaluation) -> str:
-    """Draw every model's ROC curve on slices beside that of the height alone."""
+    """Draw every model's ROC curve on slices beside that of the height alone; empty where there is no curve."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 4.6), layout="constrained")
         axes = figure.subplots()
@@ -143,6 +143,8 @@ def slice_figure(evaluation: Evaluation) -> str:
             label = f"{model.name}: {model.slices.targets[0].metrics.figures['auc'].value:.3f}"
             axes.plot(*roc_points(slices.labels[known, 0], slices.scores[known, 0]), color=colour, lw=1.8, label=label)
         _height_curve(axes, evaluation)
+        if not axes.get_legend_handles_labels()[0]:  # no slice is labelled, or all are alike
+            return ""
         axes.legend(loc="lower right", title="AUC", title_fontsize=7.5, alignment="left")
         return as_data_uri(figure)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from triage_node.core.finding import SUBTYPE_NAMES, SUBTYPES
 from triage_node.training.baselines import BaselineRow
 from triage_node.training.configuration import RunConfiguration
@@ -73,6 +76,11 @@ def _shown_mapping(figure: Mapping[str, Any]) -> str:
     return f"{figure['value']:.3f} ({figure['lower_95']:.3f} to {figure['upper_95']:.3f}, n = {figure['n']})"
 
 
+def _counts(labels: npt.NDArray[np.float64]) -> str:
+    """Positive cases of those whose label is known."""
+    return f"{int((labels == 1).sum())} / {int((~np.isnan(labels)).sum())}"
+
+
 def _figures(predicted: Predictions) -> list[str]:
     assert predicted.slices is not None
     slices = predicted.slices
@@ -84,16 +92,15 @@ def _figures(predicted: Predictions) -> list[str]:
     lines = [
         "| target | level | positive / all | AUC (95 % interval) |",
         "| --- | --- | --- | --- |",
-        f"| any blood | subject | {int(bleeding.sum())} / {len(bleeding)} | "
+        f"| any blood | subject | {_counts(predicted.labels[:, 0])} | "
         f"{_shown(auc_estimate(predicted.labels[:, 0], predicted.scores[:, 0]))} |",
-        f"| any blood | slice | {int((any_labels == 1).sum())} / {len(any_labels)} | {_shown(of_slices)} |",
+        f"| any blood | slice | {_counts(any_labels)} | {_shown(of_slices)} |",
     ]
     for column, kind in enumerate(SUBTYPES, start=1):
         labels, scores = predicted.labels[bleeding, column], predicted.scores[bleeding, column]
         estimate = auc_estimate(labels, scores)
         lines.append(
-            f"| {SUBTYPE_NAMES[kind]} ({kind}) | subject with blood | {int((labels == 1).sum())} / {int(bleeding.sum())} | "
-            f"{_shown(estimate)} |"
+            f"| {SUBTYPE_NAMES[kind]} ({kind}) | subject with blood | {_counts(labels)} | {_shown(estimate)} |"
         )
     return lines
 

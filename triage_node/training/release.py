@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from triage_node.cascade.calibration import Calibration
 from triage_node.cascade.release_writer import ReleaseDescription, write_release
 from triage_node.training.baselines import BaselineRow
@@ -32,7 +34,7 @@ def release_description(
     training: Mapping[str, Any],
 ) -> ReleaseDescription:
     """Describe a release from what was measured out of fold."""
-    prevalence = float((predicted.labels[:, 0] == 1).mean())
+    prevalence = float(np.nanmean(predicted.labels[:, 0]))
     return ReleaseDescription(
         name=configuration.name,
         version=configuration.version,

@@ -27,7 +27,16 @@ from triage_node.training.cross_validation import grouped_folds
 from triage_node.training.datasets import LabelledScan
 from triage_node.training.encoder_training import Progress, Report
 from triage_node.training.freed_memory import keep_freed_memory
-from triage_node.training.job import PRETRAINING, JobSetting, TrainingJob, finished, open_banks, run_job
+from triage_node.training.job import (
+    MEMBER_NAME,
+    PRETRAINING,
+    JobSetting,
+    TrainingJob,
+    finished,
+    open_banks,
+    run_job,
+    trained_member,
+)
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
 from triage_node.training.out_of_fold import (
@@ -278,7 +287,8 @@ def run(
     Raises
     ------
     ConfigurationRejected
-        The scans cannot be trained on or dealt to folds; nothing is written.
+        The scans cannot be trained on or dealt to folds, and nothing is written; or the training diverged, and there is no
+        release.
     DatasetRejected
         A scan cannot be read.
     """
@@ -297,14 +307,26 @@ def run(
     first = [PRETRAINING] if configuration.pretraining else []
 
     def tell() -> None:
+        """Say how far the run is; refuse a job that ended in NaN before others spend hours on the same settings."""
         done = [job for job in (*first, *jobs) if finished(job, setting)]
         report(Progress("run", "jobs", len(done), len(first) + len(jobs), float("nan")))
         draw_learning_curves({job.name: setting.folder(job) / "curve.json" for job in done}, out / CURVES_NAME)
+        for job in done:
+            _refuse_diverged(job, setting)
 
     tell()
     run_jobs(first, replace(setting, threads=machine.workers * machine.threads), 1, report, tell)
     run_jobs(jobs, setting, machine.workers, report, tell)
     return finish(jobs, setting, out, sources, time.monotonic() - started)
+
+
+def _refuse_diverged(job: TrainingJob, setting: JobSetting) -> None:
+    broken = [name for name, value in trained_member(job, setting).state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise ConfigurationRejected(
+            f"{setting.folder(job) / MEMBER_NAME} holds NaN or infinity in {broken[0]}: the training diverged; "
+            "lower the learning rates of the configuration, then go on with --resume"
+        )
 
 
 def finish(
