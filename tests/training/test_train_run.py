@@ -29,6 +29,7 @@ from triage_node.training.job import (
     run_job,
     trained_member,
 )
+from triage_node.training.made_up import made_in_parallel
 from triage_node.training.predictions import read_predictions
 from triage_node.training.train import Machine, build_banks, folds_of, run
 
@@ -172,6 +173,38 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     expected, found = (trained_member(job, each).state_dict() for each in (undisturbed, killed))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def start_workers_and_wait(pids):
+    started = made_in_parallel(os.getpgid, [0, 0], 2)
+    next(started)
+    pids.put([each.pid for each in multiprocessing.active_children()])
+    time.sleep(600)
+
+
+def runs(pid):
+    """Whether a process does anything: one that ended but that nobody has asked after does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="asks Linux which processes run")
+def test_workers_end_with_a_run_that_was_killed():
+    context = multiprocessing.get_context("spawn")
+    pids = context.Queue()
+    killed = context.Process(target=start_workers_and_wait, args=(pids,))
+    killed.start()
+    workers = pids.get(timeout=120)
+    assert all(map(runs, workers))
+    killed.kill()
+    killed.join()
+    deadline = time.monotonic() + 60
+    while any(map(runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert workers
+    assert not any(map(runs, workers))
 
 
 def cut_short():

@@ -19,6 +19,7 @@ from triage_node.core.finding import SUBTYPES
 from triage_node.phantom import NoCavityFound, find_compartments, make_head, paste_blood
 from triage_node.training.datasets import LabelledScan
 from triage_node.training.freed_memory import keep_freed_memory
+from triage_node.training.orphans import end_with_parent
 from triage_node.training.slice_bank import BankedScan, banked
 
 SHOWN_MM2 = 16.0
@@ -112,6 +113,7 @@ def real_scan(scan: LabelledScan) -> BankedScan:
 
 
 def _prepare_worker() -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     keep_freed_memory()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -39,6 +40,7 @@ from triage_node.training.job import (
 )
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
+from triage_node.training.orphans import end_with_parent
 from triage_node.training.out_of_fold import (
     bleeding_patients,
     calibrations,
@@ -231,7 +233,9 @@ def run_jobs(
             after_each()
         return
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(workers, mp_context=context) as pool:
+    manager = SyncManager(ctx=context)
+    manager.start(end_with_parent)
+    with manager, ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         reports: Any = manager.Queue()
         waiting = {pool.submit(_run_elsewhere, job, setting, reports) for job in due}
         while waiting:
