@@ -109,6 +109,14 @@ def test_a_table_that_contradicts_itself_is_refused(tmp_path: Path, rows: list[s
         read_predictions(file)
 
 
+def test_a_patient_whose_scans_are_in_two_folds_is_refused(tmp_path: Path) -> None:
+    zeros = ",".join(["0"] * 12)
+    rows = [",".join(COLUMNS), f"A/1,,0,{zeros}", f"B,,1,{zeros}", f"A/2,,1,{zeros}"]
+    (tmp_path / "scores.csv").write_text("\n".join(rows))
+    with pytest.raises(DatasetRejected, match="row 4: patient A is in fold 0 and in fold 1"):
+        read_predictions(tmp_path / "scores.csv")
+
+
 def test_a_table_without_labels_names_the_missing_columns(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text(",".join(COLUMNS[:9]) + "\n")
     with pytest.raises(DatasetRejected, match=r"row 1: column label_any, .* is missing"):

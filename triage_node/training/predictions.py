@@ -87,8 +87,12 @@ class Predictions:
     @property
     def patient_index(self) -> npt.NDArray[np.intp]:
         """Number the patient of each subject, (subjects,): scans named PATIENT/SERIES share one."""
-        patients = [subject.rpartition("/")[0] or subject for subject in self.subjects]
+        patients = [_patient_of(subject) for subject in self.subjects]
         return np.asarray(np.unique(patients, return_inverse=True)[1], dtype=np.intp)
+
+
+def _patient_of(subject: str) -> str:
+    return subject.rpartition("/")[0] or subject
 
 
 def subject_names(patients: Sequence[str], series: Sequence[str]) -> tuple[str, ...]:
@@ -110,6 +114,7 @@ class _Rows:
 
     subjects: dict[str, int] = field(default_factory=dict)
     folds: list[str] = field(default_factory=list)
+    fold_of_patient: dict[str, str] = field(default_factory=dict)
     scores: list[list[float]] = field(default_factory=list)
     labels: list[list[float]] = field(default_factory=list)
     thresholds: list[float] = field(default_factory=list)
@@ -176,6 +181,10 @@ def _take(rows: _Rows, file: Path, row: int, cells: Mapping[str, str]) -> None:
         problem = f"subject {subject} occurs twice"
         remedy = "Keep one row a subject; several scans of a patient are written PATIENT/SERIES"
         raise DatasetRejected(file, problem, remedy, row)
+    held_out = rows.fold_of_patient.setdefault(_patient_of(subject), fold)
+    if held_out != fold:
+        problem = f"patient {_patient_of(subject)} is in fold {held_out or '-'} and in fold {fold or '-'}"
+        raise DatasetRejected(file, problem, "Predict all scans of a patient with a model that saw none of them", row)
     rows.subjects[subject] = len(rows.subjects)
     rows.folds.append(fold)
     rows.scores.append(scores)
