@@ -168,7 +168,10 @@ def one_class(folder: Path) -> None:
         (drop_column, ["hemorrhage_diagnosis.csv, row 1", "Epidural is missing", "The header must name"]),
         (unknown_label, ["hemorrhage_diagnosis.csv, row 6", "unknown label 'perhaps'", "Write 0 or 1"]),
         (images_without_labels, ["patient 006 has images", "Add the patient's labels"]),
-        (labels_without_images, ["patient 7 has labels", "Bring the images or delete"]),
+        (
+            labels_without_images,
+            ["row 20: patient 7 has rows and no images", "Bring the images or delete"],
+        ),
         (one_class, ["scans with blood and scans without"]),
     ],
 )
@@ -232,6 +235,14 @@ def test_a_misspelt_setting_names_file_and_key(train: Run, data: Path, configura
     assert status == 2
     assert f"{configuration}: [made_up] has the unknown key 'phantom'" in said
     assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_configuration_names_the_shipped_ones(train: Run, data: Path, configuration: Path) -> None:
+    configuration.unlink()
+    status, said = train("--data", f"ct-ich:{data}")
+    assert status == 2
+    assert f"{configuration} is no file" in said
+    assert "ct_ich, ct_ich_sub" in said
 
 
 def test_the_data_of_these_tests_are_in_order(data: Path) -> None:

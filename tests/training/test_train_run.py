@@ -250,6 +250,19 @@ def test_a_training_that_diverged_ends_in_no_release_and_says_what_to_do(tmp_pat
     assert not (tmp_path / "out_of_fold.csv").exists()
 
 
+def test_a_job_stops_early_and_keeps_its_best_weights(tmp_path):
+    harmful = EncoderPhase(steps=40, batch=8, size=64, learning_rate=5.0)
+    settings = replace(CONFIGURATION.optimization, validation_share=0.25, patience=2)
+    setting = setting_in(tmp_path, replace(CONFIGURATION, encoder=(harmful,), optimization=settings))
+    parts = []
+    run_job(TrainingJob(0, 1), setting, lambda progress: parts.append(progress.part))
+    curve = json.loads((setting.folder(TrainingJob(0, 1)) / "curve.json").read_text())["encoder"]
+    losses = [entry["validation_loss"] for entry in curve]
+    assert "encoder 1, stopped early" in parts
+    assert len(curve) < 20
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
 def test_scans_without_blood_alone_cannot_be_trained_on(tmp_path):
     bloodless = [scan for scan in SCANS if scan.labels[0] == 0]
     with pytest.raises(ConfigurationRejected, match="scans with blood"):

@@ -7,15 +7,16 @@ The CNN runs once; stage two is a second RNN over the same features and is run o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from triage_node.cascade.sequence_model import SequenceLogits, SequenceModel
-from triage_node.cascade.slice_encoder import SliceEncoder
+from triage_node.cascade.preprocessing import INPUT_SIZE
+from triage_node.cascade.sequence_model import RECURRENCES, SUBJECT_HEADS, SequenceLogits, SequenceModel
+from triage_node.cascade.slice_encoder import BACKBONES, SliceEncoder
 from triage_node.core.finding import SUBTYPES
 from triage_node.core.hounsfield import THIRD_WINDOWS, Window, network_windows
 
@@ -53,8 +54,19 @@ class Architecture:
     third_window: str = "bone"
 
     def __post_init__(self) -> None:
-        if self.third_window not in THIRD_WINDOWS:
-            raise ValueError(f"third_window must be one of {', '.join(THIRD_WINDOWS)}, not {self.third_window!r}")
+        choices: Mapping[str, Iterable[str]] = {
+            "backbone": BACKBONES,
+            "recurrence": RECURRENCES,
+            "subject_head": SUBJECT_HEADS,
+            "third_window": THIRD_WINDOWS,
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        if not 32 <= self.input_size <= INPUT_SIZE:
+            raise ValueError(f"input_size must be 32 to {INPUT_SIZE} rows, not {self.input_size}")
+        if self.layers < 1 or self.units < 1 or not 0 <= self.dropout < 1:
+            raise ValueError("layers and units must be at least 1, and dropout from 0 to below 1")
 
     @property
     def windows(self) -> tuple[Window, Window, Window]:
@@ -70,7 +82,7 @@ class Architecture:
         TypeError
             A key is unknown.
         ValueError
-            The third window is.
+            A name is unknown, or a number out of range.
         """
         return cls(**described)
 

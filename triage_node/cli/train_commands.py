@@ -60,6 +60,11 @@ def train(
 
     named = _CONFIGURATIONS / f"{configuration.name}.toml"
     file = named if not configuration.exists() and named.is_file() else configuration
+    if not file.is_file():
+        shipped = ", ".join(sorted(each.stem for each in _CONFIGURATIONS.glob("*.toml")))
+        raise ConfigurationRejected(
+            f"{configuration} is no file, and no shipped configuration either: those are {shipped}"
+        )
     chosen = read_configuration(file)
     if labels is not None:
         chosen = replace(chosen, labels=labels, text=_with_labels(chosen.text, labels))

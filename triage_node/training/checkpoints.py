@@ -8,13 +8,14 @@ code.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from triage_node.training.early_stopping import EarlyStopping
 from triage_node.training.schedule import AveragedNetwork
 
 
@@ -24,6 +25,16 @@ class Position:
 
     phase: int = 0
     step: int = 0
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """Where a job goes on, the states of its optimizer and of early stopping in that phase, and its learning curve so far."""
+
+    position: Position = field(default_factory=Position)
+    optimizer: dict[str, Any] | None = None
+    stopping: dict[str, Any] | None = None
+    curve: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -46,8 +57,9 @@ class Checkpoint:
         position: Position,
         network: nn.Module,
         average: AveragedNetwork[Any],
-        optimizer: torch.optim.Optimizer | None,
         curve: list[dict[str, float]],
+        optimizer: torch.optim.Optimizer | None = None,
+        stopping: EarlyStopping | None = None,
     ) -> None:
         """Replace the file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,25 +73,25 @@ class Checkpoint:
                 "average": average.network.state_dict(),
                 "average_steps": average.steps,
                 "optimizer": None if optimizer is None else optimizer.state_dict(),
+                "stopping": None if stopping is None else stopping.state_dict(),
                 "curve": curve,
             },
             draft,
         )
         os.replace(draft, self.path)
 
-    def load(
-        self, network: nn.Module, average: AveragedNetwork[Any]
-    ) -> tuple[Position, dict[str, Any] | None, list[Any]]:
-        """Restore networks; return the position, the optimizer's state and the learning curve so far.
+    def load(self, network: nn.Module, average: AveragedNetwork[Any]) -> Resumption:
+        """Restore networks, and return what else a job needs.
 
         A job without a checkpoint, or with one of other settings, starts at the beginning.
         """
         if not self.path.is_file():
-            return Position(), None, []
+            return Resumption()
         stored = torch.load(self.path, map_location="cpu", weights_only=True)
         if stored["fingerprint"] != self.fingerprint:
-            return Position(), None, []
+            return Resumption()
         network.load_state_dict(stored["network"])
         average.network.load_state_dict(stored["average"])
         average.steps = stored["average_steps"]
-        return Position(stored["phase"], stored["step"]), stored["optimizer"], list(stored["curve"])
+        position = Position(stored["phase"], stored["step"])
+        return Resumption(position, stored["optimizer"], stored.get("stopping"), list(stored["curve"]))

@@ -9,25 +9,35 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from triage_node.cascade.network import Architecture
+from triage_node.cascade.preprocessing import INPUT_SIZE
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.augmentation import Augmentation
 
 LABEL_SETTINGS = ("sub", "sli")
 """Sub-Lab trains on subject labels alone, Sli-Lab on subject and slice labels (Ye et al. 2019, "Model training")."""
 Section = TypeVar("Section")
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Size = Annotated[int, Field(ge=32, le=INPUT_SIZE, multiple_of=16)]
+"""Rows and columns; the last map has a cell for 16 of them."""
 
 
 @dataclass(frozen=True)
 class MadeUp:
     """Made-up scans: how many heads get blood pasted how often, and how many phantoms there are."""
 
-    pasted_per_head: int = 16
-    phantoms: int = 240
-    phantom_size: int = 384
-    seed: int = 1
+    pasted_per_head: Whole = 16
+    phantoms: Whole = 240
+    phantom_size: Annotated[int, Field(ge=64, le=1024)] = 384
+    seed: Whole = 1
 
 
 @dataclass(frozen=True)
@@ -44,49 +54,56 @@ class EncoderPhase:
         How much more often a real slice with blood is drawn than one without.
     """
 
-    steps: int
-    batch: int = 48
-    size: int = 192
-    learning_rate: float = 2e-3
-    pasted: float = 0.5
-    phantom: float = 0.0
-    positive_draws: float = 3.0
+    steps: Count
+    batch: Count = 48
+    size: Size = 192
+    learning_rate: NotNegative = 2e-3
+    pasted: Share = 0.5
+    phantom: Share = 0.0
+    positive_draws: Positive = 3.0
+
+    def __post_init__(self) -> None:
+        if self.pasted + self.phantom > 1:
+            raise ValueError(
+                f"pasted and phantom are shares of one batch and must not exceed 1, not {self.pasted + self.phantom:g}"
+            )
 
 
 @dataclass(frozen=True)
 class SequencePhase:
     """Training both RNNs on cached features: augmented views of every scan, then optimizer steps."""
 
-    steps: int = 600
-    scans: int = 24
-    views: int = 4
-    learning_rate: float = 1e-3
-    made_up_share: float = 0.5
+    steps: Whole = 600
+    scans: Count = 24
+    views: Count = 4
+    learning_rate: NotNegative = 1e-3
+    made_up_share: Share = 0.5
 
 
 @dataclass(frozen=True)
 class JointPhase:
     """End-to-end training of encoder and RNNs on whole scans, batch norm frozen; the only phase that needs no slice label."""
 
-    steps: int = 0
-    scans: int = 3
-    size: int = 192
-    learning_rate: float = 1e-4
+    steps: Whole = 0
+    scans: Count = 3
+    size: Size = 192
+    learning_rate: NotNegative = 1e-4
 
 
 @dataclass(frozen=True)
 class Optimization:
     """What all phases share."""
 
-    weight_decay: float = 0.05
-    clip_norm: float = 2.0
-    average_decay: float = 0.995
-    warm_up_steps: int = 60
-    location_weight: float = 1.0
-    checkpoint_every_steps: int = 200
-    validation_share: float = 0.0
-    """Share of the training patients kept aside for early stopping; 0 trains every phase to its end."""
-    patience: int = 3
+    weight_decay: NotNegative = 0.05
+    clip_norm: Positive = 2.0
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    warm_up_steps: Whole = 60
+    location_weight: NotNegative = 1.0
+    checkpoint_every_steps: Count = 200
+    validation_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the training patients kept aside for early stopping, of the network on all patients too; 0 trains every phase
+    to its end."""
+    patience: Count = 3
     mixed_precision: bool = True
 
 
@@ -97,10 +114,10 @@ class RunConfiguration:
     name: str
     version: str = "1"
     labels: str = "sli"
-    seed: int = 1
-    folds: int = 5
-    members: int = 3
-    pasted_of_member: tuple[float, ...] = ()
+    seed: Whole = 1
+    folds: Annotated[int, Field(ge=2)] = 5
+    members: Count = 3
+    pasted_of_member: tuple[Share, ...] = ()
     """Share of pasted slices for each member in turn, over the phases' own: members that differ err differently."""
     architecture: Architecture = field(default_factory=Architecture)
     made_up: MadeUp = field(default_factory=MadeUp)
@@ -124,8 +141,6 @@ class RunConfiguration:
     def __post_init__(self) -> None:
         if self.labels not in LABEL_SETTINGS:
             raise ConfigurationRejected(f"labels must be one of {LABEL_SETTINGS}, not {self.labels!r}")
-        if self.folds < 2 or self.members < 1:
-            raise ConfigurationRejected(f"folds must be at least 2 and members 1, not {self.folds} and {self.members}")
 
 
 def _section(kind: type[Section], described: Any, where: str) -> Section:
@@ -138,9 +153,14 @@ def _section(kind: type[Section], described: Any, where: str) -> Section:
             f"{where} has the unknown key {unknown[0]!r}; it may have {', '.join(sorted(known))}"
         )
     try:
-        return kind(**described)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationRejected(f"{where}: {error}") from error
+        return TypeAdapter(kind).validate_python(described)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = f" (given: {first['input']!r})" if first["type"] != "missing" and key else ""
+        raise ConfigurationRejected(
+            f"{where}: {f'{key}: ' if key else ''}{first['msg'].removeprefix('Value error, ')}{given}"
+        ) from error
 
 
 def read_configuration(path: Path) -> RunConfiguration:
@@ -169,8 +189,9 @@ def read_configuration(path: Path) -> RunConfiguration:
             described[name] = _section(kind, described[name], f"{path}: [{name}]")
     for name in ("pretraining", "encoder"):
         phases = described.get(name, [])
+        if not isinstance(phases, list):
+            raise ConfigurationRejected(f"{path}: {name} must be a list of tables, each under its own [[{name}]]")
         described[name] = tuple(_section(EncoderPhase, each, f"{path}: [[{name}]]") for each in phases)
-    described["pasted_of_member"] = tuple(described.get("pasted_of_member", ()))
     if "text" in described:
         raise ConfigurationRejected(f"{path} has the unknown key 'text'")
     return _section(RunConfiguration, {**described, "text": text}, str(path))

@@ -6,7 +6,6 @@ norm over the slices of one scan misleads; the RNN comes afterwards, on this enc
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.training.augmentation import augmented
 from triage_node.training.batches import AllowedScans, MixedSlices, SliceBatch
-from triage_node.training.checkpoints import Checkpoint, Position
+from triage_node.training.checkpoints import Checkpoint, Position, Resumption
 from triage_node.training.configuration import EncoderPhase, RunConfiguration
+from triage_node.training.early_stopping import EarlyStopping
 from triage_node.training.losses import label_loss, location_loss
 from triage_node.training.schedule import AveragedNetwork, cosine_factor, grouped_parameters
 
@@ -120,72 +120,63 @@ class EncoderTraining:
     report: Report
     validate: Validate | None = None
 
-    def run(self, position: Position, optimizer_state: object, curve: list[dict[str, float]]) -> None:
-        """Train every phase from a position on; ``curve`` grows by one entry now and then."""
+    def run(self, resumed: Resumption) -> list[dict[str, float]]:
+        """Train all phases, or what a checkpoint left of them; return the learning curve, one entry a checkpoint."""
+        curve = resumed.curve
         for index, phase in enumerate(self.phases):
-            if index < position.phase:
+            if index < resumed.position.phase:
                 continue
-            first = position.step if index == position.phase else 0
-            self._phase(index, phase, first, optimizer_state if first else None, curve)
-            self.checkpoint.save(Position(index + 1, 0), self.network, self.average, None, curve)
+            self._phase(index, phase, resumed if index == resumed.position.phase else Resumption(), curve)
+            self.checkpoint.save(Position(index + 1, 0), self.network, self.average, curve)
+        return curve
 
-    def _phase(
-        self, index: int, phase: EncoderPhase, first: int, optimizer_state: object, curve: list[dict[str, float]]
-    ) -> None:
+    def _phase(self, index: int, phase: EncoderPhase, resumed: Resumption, curve: list[dict[str, float]]) -> None:
         settings = self.configuration.optimization
         optimizer = torch.optim.AdamW(grouped_parameters(self.network, settings.weight_decay), lr=phase.learning_rate)
-        if isinstance(optimizer_state, dict):
-            optimizer.load_state_dict(optimizer_state)
+        if resumed.optimizer is not None:
+            optimizer.load_state_dict(resumed.optimizer)
+        stopping = EarlyStopping(settings.patience)
+        if resumed.stopping is not None:
+            stopping.load_state_dict(resumed.stopping)
         batches = MixedSlices(self.allowed, phase, self.configuration.labels, self.seed * 100 + index)
-        stopping = _EarlyStopping(settings.patience)
-        recent = _Recent()
+        first = resumed.position.step
+        recent = _Recent(curve[-1]["loss"] if first else float("nan"))
         for step, batch in _prefetched(batches, first, phase.steps):
+            if stopping.is_over:
+                self.report(Progress(self.job, f"encoder {index + 1}, stopped early", step, step, recent.mean))
+                break
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate * cosine_factor(step, phase.steps, settings.warm_up_steps)
-            self.network.train()
-            chance = seeded_generator(self.device, self.seed, index, step)
-            loss = slice_loss(self.network, batch, phase.size, self.configuration, chance)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
-            optimizer.step()
-            self.average.update(self.network)
-            recent.add(float(loss.detach()))
+            recent.add(self._step(batch, phase, optimizer, seeded_generator(self.device, self.seed, index, step)))
             self.report(Progress(self.job, f"encoder {index + 1}", step + 1, phase.steps, recent.mean))
             if (step + 1) % settings.checkpoint_every_steps == 0 or step + 1 == phase.steps:
                 entry = {"phase": float(index), "step": float(step + 1), "loss": recent.mean}
                 if self.validate is not None:
                     entry["validation_loss"] = self.validate(self.average.network)
                 curve.append(entry)
-                self.checkpoint.save(Position(index, step + 1), self.network, self.average, optimizer, curve)
-                if stopping.should_stop(entry.get("validation_loss")):
-                    break
+                stopping.see(entry.get("validation_loss"), self.average.network)
+                self.checkpoint.save(Position(index, step + 1), self.network, self.average, curve, optimizer, stopping)
+        for network in (self.network, self.average.network):  # the next phase starts where this one was best
+            stopping.restore_best(network)
+
+    def _step(
+        self, batch: SliceBatch, phase: EncoderPhase, optimizer: torch.optim.Optimizer, chance: torch.Generator
+    ) -> float:
+        self.network.train()
+        loss = slice_loss(self.network, batch, phase.size, self.configuration, chance)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.configuration.optimization.clip_norm)
+        optimizer.step()
+        self.average.update(self.network)
+        return float(loss.detach())
 
 
 class _Recent:
-    """A moving average of the last losses."""
+    """A moving average of the last losses, on from an earlier one that is not NaN."""
 
-    def __init__(self) -> None:
-        self.mean = float("nan")
+    def __init__(self, mean: float) -> None:
+        self.mean = mean
 
     def add(self, loss: float) -> None:
         self.mean = loss if self.mean != self.mean else 0.97 * self.mean + 0.03 * loss
-
-
-class _EarlyStopping:
-    """Stop where the validation loss has not fallen for some checks; never without one."""
-
-    def __init__(self, patience: int) -> None:
-        self._patience = patience
-        self._best = float("inf")
-        self._since_best = 0
-        self.started = time.monotonic()
-
-    def should_stop(self, validation_loss: float | None) -> bool:
-        if validation_loss is None:
-            return False
-        if validation_loss < self._best:
-            self._best, self._since_best = validation_loss, 0
-            return False
-        self._since_best += 1
-        return self._since_best >= self._patience

@@ -122,7 +122,7 @@ def _validation(
         for subject, row in zip(real.subjects, real.subject_labels, strict=True)
         if subject not in kept_aside
     }
-    inner = grouped_folds(labels, max(2, round(1 / share)), seed)
+    inner = grouped_folds(labels, min(len(labels), max(2, round(1 / share))), seed)
     chosen = {subject for subject, fold in inner.items() if fold == 0}
     scans = [index for index, subject in enumerate(real.subjects) if subject in chosen]
 
@@ -168,11 +168,11 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     network = _starting_network(job, setting, seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedNetwork(network, configuration.optimization.average_decay)
     checkpoint = Checkpoint(folder / "checkpoint.pt", fingerprint)
-    position, optimizer_state, curve = checkpoint.load(network, average)
+    resumed = checkpoint.load(network, average)
     training = EncoderTraining(
         job.name, seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
     )
-    training.run(position, optimizer_state, curve)
+    curve = training.run(resumed)
     trained = average.network
     if job.pretraining:
         _write_member(folder, trained)
