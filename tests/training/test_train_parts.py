@@ -252,13 +252,28 @@ def test_a_threshold_needs_both_classes_and_no_more_than_the_labels_that_are_kno
     assert balanced_threshold(np.array([0.0, 1.0]), np.array([0.3, 0.3])) == 0.5
 
 
+def scored_subjects(of_kind):
+    """Bleeding subjects with this label of CPH each and falling scores, and one without blood."""
+    count = len(of_kind)
+    labels = np.ones((count + 1, 6))
+    labels[:count, 1], labels[count] = of_kind, 0.0
+    scores = np.tile(np.linspace(0.9, 0.1, count + 1)[:, None], (1, 6))
+    names = tuple(f"P{number}" for number in range(count + 1))
+    slices = SlicePredictions(np.arange(count + 1), names, scores, labels)
+    return Predictions("small", names, tuple("01" * count)[: count + 1], scores, labels, slices)
+
+
 def test_a_kind_that_is_unknown_in_one_patient_keeps_its_threshold():
-    labels = np.tile(np.array([[1.0], [1.0], [1.0], [0.0]]), (1, 6))
-    labels[:, 1] = [1.0, 0.0, np.nan, 0.0]
-    scores = np.tile(np.array([[0.9], [0.7], [0.8], [0.1]]), (1, 6))
-    slices = SlicePredictions(np.arange(4), tuple("abcd"), scores, labels)
-    found = Predictions("small", tuple("ABCD"), tuple("0101"), scores, labels, slices)
-    assert operating_points(found)["balanced"]["subtype_thresholds"]["CPH"] == pytest.approx(0.75)
+    found = scored_subjects([1.0] * 5 + [np.nan] + [0.0] * 5)
+    level = (found.scores[4, 1] + found.scores[5, 1]) / 2
+    lower = (found.scores[5, 1] + found.scores[6, 1]) / 2
+    assert lower <= operating_points(found)["balanced"]["subtype_thresholds"]["CPH"] <= level
+
+
+@pytest.mark.parametrize("of_kind", [[1.0] * 4 + [0.0] * 9, [1.0] * 9 + [0.0] * 4])
+def test_a_kind_that_few_patients_show_is_named_from_the_papers_threshold(of_kind):
+    points = operating_points(scored_subjects(of_kind))
+    assert {point["subtype_thresholds"]["CPH"] for point in points.values()} == {0.5}
 
 
 def test_patients_that_bleed_are_counted_not_their_scans():

@@ -31,6 +31,8 @@ _OFFSETS = np.linspace(-4.0, 4.0, 81)
 _PRIOR_STRENGTH = 0.5
 """Pulls towards temperature 1 and offset 0, in units of cases: a subtype may have three positives."""
 HIGH_SENSITIVITY = 0.95
+FEWEST_PATIENTS = 5
+"""With fewer patients who show a kind, or who bleed without it, its threshold would be theirs alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,32 +203,38 @@ def nested(labels: FloatArray, scores: FloatArray, folds: Sequence[int]) -> dict
     return {"sensitivity": _described(confusion.sensitivity), "specificity": _described(confusion.specificity)}
 
 
+def kind_threshold(found: Predictions, column: int) -> float:
+    """The threshold from which a kind is named in subjects that bleed: balanced, or 0.5 where few patients show it."""
+    bleeding = found.labels[:, 0] == 1
+    labels, scores = found.labels[bleeding, column], found.scores[bleeding, column]
+    patients = found.patient_index[bleeding]
+    if min(len(np.unique(patients[labels == label])) for label in (0, 1)) < FEWEST_PATIENTS:
+        return PAPER_THRESHOLD
+    return balanced_threshold(labels, scores)
+
+
 def operating_points(found: Predictions) -> dict[str, dict[str, Any]]:
     """The release's named operating points: ``balanced``, ``high_sensitivity`` and the paper's 0.5."""
     assert found.slices is not None
     labels, scores = found.labels[:, 0], found.scores[:, 0]
-    bleeding = labels == 1
     slice_threshold = balanced_threshold(found.slices.labels[:, 0], found.slices.scores[:, 0])
     thresholds = {
         "balanced": balanced_threshold(labels, scores),
         "high_sensitivity": sensitive_threshold(labels, scores),
-        "paper": 0.5,
+        "paper": PAPER_THRESHOLD,
     }
     points = {}
     for name, threshold in thresholds.items():
-        subtype_thresholds = dict.fromkeys(SUBTYPES, 0.5)
+        subtype_thresholds = dict.fromkeys(SUBTYPES, PAPER_THRESHOLD)
         if name != "paper":
-            subtype_thresholds = {
-                kind: balanced_threshold(found.labels[bleeding, column], found.scores[bleeding, column])
-                for column, kind in enumerate(SUBTYPES, start=1)
-            }
+            subtype_thresholds = {kind: kind_threshold(found, column) for column, kind in enumerate(SUBTYPES, start=1)}
         figures = measured(labels, scores, threshold)
         figures["auc"] = _described(auc_estimate(labels, scores))
         if name == "balanced":
             figures["threshold_chosen_without_the_fold"] = nested(labels, scores, [int(fold) for fold in found.folds])
         points[name] = {
             "threshold": threshold,
-            "slice_threshold": 0.5 if name == "paper" else slice_threshold,
+            "slice_threshold": PAPER_THRESHOLD if name == "paper" else slice_threshold,
             "subtype_thresholds": subtype_thresholds,
             "measured": figures,
         }
