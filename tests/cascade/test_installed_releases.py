@@ -118,10 +118,12 @@ def test_nothing_to_roll_back_to_is_said(make_release):
 def test_a_release_is_added_whole_and_once_and_nothing_else_with_it(make_release, tmp_path):
     source = make_release()
     (source / "notes.pkl").write_bytes(b"a pickle that nobody asked for")
+    (source / "configuration.toml").write_text('name = "random"\n')
     there = tmp_path / "node"
     assert installed.add_release(there, source) == "random"
     assert read_release(there / "random").weights_sha256 == read_release(source).weights_sha256
     assert not (there / "random/notes.pkl").exists()
+    assert (there / "random/configuration.toml").read_text() == 'name = "random"\n'
     with pytest.raises(WeightsRejected, match="already"):
         installed.add_release(there, source)
     assert [each.name for each in there.iterdir()] == ["random"]

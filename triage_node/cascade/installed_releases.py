@@ -14,6 +14,7 @@ from triage_node.cascade.active_release import ACTIVE_NAME, active_names, write_
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import run_self_test
 from triage_node.cascade.weights import (
+    CONFIGURATION_NAME,
     MANIFEST_NAME,
     MODEL_CARD_NAME,
     OPERATING_POINTS_NAME,
@@ -122,7 +123,8 @@ def add_release(model_weights: Path, source: Path) -> str:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         described = (MANIFEST_NAME, OPERATING_POINTS_NAME, REFERENCE_OUTPUT_NAME, MODEL_CARD_NAME)
-        for file in (*described, *(member for member, _ in release.members)):
+        trained_by = (CONFIGURATION_NAME,) if (source / CONFIGURATION_NAME).is_file() else ()
+        for file in (*described, *trained_by, *(member for member, _ in release.members)):
             shutil.copy(source / file, draft / file)
         if read_release(draft).weights_sha256 != release.weights_sha256:
             raise WeightsRejected(f"{source} changed while it was copied; add it again when nobody writes to it")

@@ -30,6 +30,8 @@ MANIFEST_NAME = "manifest.json"
 OPERATING_POINTS_NAME = "operating_points.json"
 REFERENCE_OUTPUT_NAME = "reference_output.json"
 MODEL_CARD_NAME = "model_card.md"
+CONFIGURATION_NAME = "configuration.toml"
+"""The run that a release came out of, as `triage-node train` takes it; the node never reads it."""
 _LONGEST_COMPLAINT = 200
 HEADS = ("subject", "slice", *SUBTYPES)
 """Heads that carry a calibration: stage one's two, then stage two's five at subject level."""

@@ -15,14 +15,12 @@ import numpy as np
 
 from triage_node.cascade.calibration import Calibration
 from triage_node.cascade.release_writer import ReleaseDescription, write_release
+from triage_node.cascade.weights import CONFIGURATION_NAME
 from triage_node.training.baselines import BaselineRow
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.job import JobSetting, TrainingJob, trained_member
 from triage_node.training.model_card import model_card
 from triage_node.training.predictions import Predictions
-
-CONFIGURATION_NAME = "configuration.toml"
-"""The run's file; `triage-node train` takes it as it is."""
 
 
 def release_description(

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
+from triage_node.cascade.weights import CONFIGURATION_NAME
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.baselines import baseline_rows
 from triage_node.training.configuration import RunConfiguration
@@ -50,7 +51,7 @@ from triage_node.training.out_of_fold import (
 )
 from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
-from triage_node.training.release import CONFIGURATION_NAME, release_description, write_trained_release
+from triage_node.training.release import release_description, write_trained_release
 from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
 
 OUT_OF_FOLD_NAME = "out_of_fold.csv"
