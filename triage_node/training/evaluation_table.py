@@ -160,7 +160,7 @@ def comparison_table(comparison: ReleaseComparison) -> Table:
     """Lay out a shadow release beside the active one."""
     table = Table(
         title=f"{comparison.shadow} in the shadow of {comparison.active}, {comparison.subjects} subjects",
-        caption=f"{len(comparison.changed_flags)} flags change. Only one right: {comparison.active} : {comparison.shadow}.",
+        caption=f"Flags that change: {len(comparison.changed_flags)}. Only one right: {comparison.active} : {comparison.shadow}.",
         header_style="bold",
     )
     headings = (

@@ -151,10 +151,10 @@ def _scan(
     numbers, reader = found
     unlabelled, missing = sorted(set(numbers) - set(rows.labels)), sorted(set(rows.labels) - set(numbers))
     if unlabelled:
-        problem = f"patient {patient} slice {unlabelled[0]} has an image and no row ({len(unlabelled)} such slices)"
+        problem = f"patient {patient} slice {unlabelled[0]} has an image and no row; slices like it: {len(unlabelled)}"
         raise DatasetRejected(file, problem, "Add the slices' labels or move the images away")
     if missing:
-        problem = f"patient {patient} slice {missing[0]} has a row and no image ({len(missing)} such slices)"
+        problem = f"patient {patient} slice {missing[0]} has a row and no image; slices like it: {len(missing)}"
         raise DatasetRejected(file, problem, "Bring the images or delete the rows", rows.row_of[missing[0]])
     slice_labels = np.stack([rows.labels[number] for number in numbers])
     return LabelledScan(
