@@ -12,7 +12,7 @@ from triage_node.training.augmentation import Augmentation, at_size, augmented, 
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
 from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
 from triage_node.training.losses import label_loss, location_loss, positive_weights
-from triage_node.training.made_up import mask_labels, pasted_scans, phantom_scan, subject_labels
+from triage_node.training.made_up import faint_slices, mask_labels, pasted_scans, phantom_scan, subject_labels
 from triage_node.training.model_card import model_card
 from triage_node.training.out_of_fold import (
     balanced_threshold,
@@ -208,6 +208,16 @@ def test_a_phantom_is_banked_with_masks_where_its_labels_are():
                 assert masks[kind].max() < 64
 
 
+def test_slices_whose_blood_hardly_stands_out_are_faint():
+    masks = np.zeros((4, 8, 8), dtype=np.uint8)
+    masks[:3, 2:4, 2:6] = 4
+    rise_hu = np.zeros((4, 8, 8), dtype=np.int32)
+    rise_hu[0, 2:4, 2:6], rise_hu[1, 2:4, 2:6] = 5, 20
+    rise_hu[2, 2:4, 2:3] = 90  # one bright corner does not make the rest visible
+    assert faint_slices(rise_hu, masks, 6.0).tolist() == [True, False, True, False]
+    assert not faint_slices(rise_hu, masks, 0.0).any()
+
+
 @pytest.mark.slow
 def test_pasted_copies_keep_their_patients_name():
     from triage_node.phantom import make_head
@@ -218,7 +228,7 @@ def test_pasted_copies_keep_their_patients_name():
     zeros = np.zeros((len(head.volume_hu), 6), dtype=np.float32)
     ids = tuple(str(index) for index in range(len(zeros)))
     scan = LabelledScan("patient", "series", "test", zeros[0], zeros, ids, lambda: volume)
-    copies = pasted_scans((scan, 4, 100))
+    copies = pasted_scans((scan, 4, 100), least_rise_hu=6.0)
     assert copies
     assert {each.subject for each in copies} == {"patient"}
     assert all(each.subject_labels[0] == 1 for each in copies)

@@ -32,9 +32,14 @@ Size = Annotated[int, Field(ge=32, le=INPUT_SIZE, multiple_of=16)]
 
 @dataclass(frozen=True)
 class MadeUp:
-    """Made-up scans: how many heads get blood pasted how often, and how many phantoms there are."""
+    """Made-up scans: how many heads get blood pasted how often, and how many phantoms there are.
+
+    ``pasted_least_rise_hu`` is by how much pasted blood must stand out from what was there before for its slice to be labelled
+    as showing it (``made_up.faint_slices``), HU; 0 labels every slice.
+    """
 
     pasted_per_head: Whole = 16
+    pasted_least_rise_hu: NotNegative = 6.0
     phantoms: Whole = 240
     phantom_size: Annotated[int, Field(ge=64, le=1024)] = 384
     seed: Whole = 1

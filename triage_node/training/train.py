@@ -98,8 +98,12 @@ def build_banks(
         The bank that is there was made from other scans, from other labels of them, or by another plan.
     """
     plan = configuration.made_up
-    plans = {
-        "pasted": {"pasted_per_head": plan.pasted_per_head, "seed": plan.seed},
+    plans: dict[str, dict[str, float]] = {
+        "pasted": {
+            "pasted_per_head": plan.pasted_per_head,
+            "pasted_least_rise_hu": plan.pasted_least_rise_hu,
+            "seed": plan.seed,
+        },
         "phantom": {"phantoms": plan.phantoms, "phantom_size": plan.phantom_size, "seed": plan.seed},
     }
     for kind, wanted in plans.items():
@@ -115,7 +119,8 @@ def build_banks(
             (scan, plan.pasted_per_head, (plan.seed * 100_000 + index) * _SEEDS_PER_HEAD)
             for index, scan in enumerate(bloodless)
         ]
-        copies = _told(made_in_parallel(pasted_scans, works, processes), len(works), "pasted blood", report)
+        paste = partial(pasted_scans, least_rise_hu=plan.pasted_least_rise_hu)
+        copies = _told(made_in_parallel(paste, works, processes), len(works), "pasted blood", report)
         made = (scan for each in copies for scan in each)
         _write_if_any(folder / "pasted", made, plans["pasted"])
     if plan.phantoms and not SliceBank.exists(folder / "phantom"):
@@ -135,7 +140,7 @@ def _refuse_other_scans(bank: SliceBank, scans: Sequence[LabelledScan]) -> None:
         )
 
 
-def _refuse_other_plan(folder: Path, plan: Mapping[str, int]) -> None:
+def _refuse_other_plan(folder: Path, plan: Mapping[str, float]) -> None:
     """A bank of other made-up scans would be trained on, while the model card describes those of the plan."""
     made_by = SliceBank(folder).made_by if SliceBank.exists(folder) else {}
     for name, made in made_by.items():
@@ -146,7 +151,7 @@ def _refuse_other_plan(folder: Path, plan: Mapping[str, int]) -> None:
             )
 
 
-def _write_if_any(folder: Path, scans: Iterator[BankedScan], made_by: Mapping[str, int]) -> None:
+def _write_if_any(folder: Path, scans: Iterator[BankedScan], made_by: Mapping[str, float]) -> None:
     first = next(scans, None)
     if first is not None:
         write_bank(folder, _chained(first, scans), made_by)
