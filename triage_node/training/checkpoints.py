@@ -94,4 +94,4 @@ class Checkpoint:
         average.network.load_state_dict(stored["average"])
         average.steps = stored["average_steps"]
         position = Position(stored["phase"], stored["step"])
-        return Resumption(position, stored["optimizer"], stored.get("stopping"), list(stored["curve"]))
+        return Resumption(position, stored["optimizer"], stored["stopping"], list(stored["curve"]))
