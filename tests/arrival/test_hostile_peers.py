@@ -248,10 +248,11 @@ def test_requests_that_do_not_wait_for_answers_end_the_association(
     association = node.associate()
     instance = make_instance()
     whole = b"".join(store_request(instance, encode(instance, False, True) or b""))
+    connection = association.dul.socket.socket  # held here: the client lets go of it when the node ends the association
     with capture_logs() as logs:
         for _ in range(40):
             try:
-                association.dul.socket.socket.sendall(whole)
+                connection.sendall(whole)
             except OSError:
                 break
         eventually(lambda: node.ended)
