@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket
@@ -144,6 +145,11 @@ class Requestor:
         negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation],
     ) -> Association:
         connected: list[bool] = []
+        rejections: list[A_ASSOCIATE_RJ] = []
+
+        def on_pdu(event: Event) -> None:
+            if isinstance(event.pdu, A_ASSOCIATE_RJ):
+                rejections.append(event.pdu)
 
         def on_connected(event: Event) -> None:
             connected.append(True)
@@ -157,21 +163,21 @@ class Requestor:
                 contexts=contexts,
                 ae_title=peer.ae_title,
                 tls_args=(self.tls, peer.host) if self.tls else None,
-                evt_handlers=[(evt.EVT_CONN_OPEN, on_connected), *handlers],
+                evt_handlers=[(evt.EVT_CONN_OPEN, on_connected), (evt.EVT_PDU_RECV, on_pdu), *handlers],
                 ext_neg=list(negotiation),
             )
         except OSError as error:  # the name does not resolve, or no socket could be made
             raise PeerUnreachable(f"{peer}: {error.strerror or error}") from error
         if association.is_established:
             return association
-        raise self._failure(peer, association, connected=bool(connected))
-
-    def _failure(self, peer: PeerAddress, association: Association, *, connected: bool) -> PeerUnreachable:
         if not connected:
-            return PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
-        answer = association.acceptor.primitive
-        if association.is_rejected and answer is not None:
-            return PeerUnreachable(f"{peer}: association rejected: {answer.result_str}, {answer.reason_str}")
+            raise PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
+        # not the association's own word: it says "aborted" where the peer rejects and hangs up before its thread looks again
+        for rejection in rejections:
+            raise PeerUnreachable(f"{peer}: association rejected: {rejection.result_str}, {rejection.reason_str}")
+        raise self._failure(peer, association)
+
+    def _failure(self, peer: PeerAddress, association: Association) -> PeerUnreachable:
         if association.rejected_contexts and not association.accepted_contexts:
             results = tuple(
                 (str(each.abstract_syntax), int(each.result or 0)) for each in association.rejected_contexts
