@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from pynetdicom import AE, _config, evt
@@ -145,11 +145,12 @@ class Requestor:
         negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation],
     ) -> Association:
         connected: list[bool] = []
-        rejections: list[A_ASSOCIATE_RJ] = []
+        rejections: list[str] = []
 
         def on_pdu(event: Event) -> None:
             if isinstance(event.pdu, A_ASSOCIATE_RJ):
-                rejections.append(event.pdu)
+                with suppress(ValueError):  # of a result or reason that PS3.8 does not know
+                    rejections.append(f"{event.pdu.result_str}, {event.pdu.reason_str}")
 
         def on_connected(event: Event) -> None:
             connected.append(True)
@@ -173,8 +174,8 @@ class Requestor:
         if not connected:
             raise PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
         # not the association's own word: it says "aborted" where the peer rejects and hangs up before its thread looks again
-        for rejection in rejections:
-            raise PeerUnreachable(f"{peer}: association rejected: {rejection.result_str}, {rejection.reason_str}")
+        if rejections:
+            raise PeerUnreachable(f"{peer}: association rejected: {rejections[0]}")
         raise self._failure(peer, association)
 
     def _failure(self, peer: PeerAddress, association: Association) -> PeerUnreachable:
