@@ -9,10 +9,11 @@ import torch
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.hounsfield import THIRD_WINDOWS, network_windows
 from triage_node.training.augmentation import Augmentation, at_size, augmented, drawn_transforms, transformed
+from triage_node.training.bank_writing import write_bank
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
 from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
 from triage_node.training.losses import label_loss, location_loss, positive_weights
-from triage_node.training.made_up import faint_slices, mask_labels, pasted_scans, phantom_scan, subject_labels
+from triage_node.training.made_up import faint_slices, mask_labels, pasted_scans, phantom_scans, subject_labels
 from triage_node.training.model_card import model_card
 from triage_node.training.out_of_fold import (
     balanced_threshold,
@@ -25,7 +26,7 @@ from triage_node.training.out_of_fold import (
 )
 from triage_node.training.predictions import Predictions, SlicePredictions
 from triage_node.training.schedule import AveragedNetwork, cosine_factor
-from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
+from triage_node.training.slice_bank import BankedScan, SliceBank
 
 torch.set_num_threads(1)
 
@@ -48,7 +49,9 @@ def banked_scan(name, subject, kind, bleeding, slices=4):
 def banks(tmp_path):
     real = [banked_scan(f"r{n}", f"p{n}", "real", n % 2 == 0) for n in range(6)]
     pasted = [banked_scan(f"m{n}", f"p{n}", "pasted", True) for n in (1, 3, 5)]
-    return {"real": write_bank(tmp_path / "real", real), "pasted": write_bank(tmp_path / "pasted", pasted)}
+    for kind, scans in (("real", real), ("pasted", pasted)):
+        write_bank(tmp_path / kind, ["all"], lambda _first, scans=scans: [scans])
+    return {kind: SliceBank(tmp_path / kind) for kind in ("real", "pasted")}
 
 
 def allowed(banks):
@@ -65,16 +68,6 @@ def test_a_bank_gives_back_what_was_written(banks):
     assert masks[1, 0, 15, 35] == 1
     assert bank.has_mask(np.array([0, 5])).all()
     assert not banks["real"].has_mask(np.arange(24)).any()
-
-
-def test_a_bank_that_was_cut_off_is_not_taken_for_whole(tmp_path):
-    def cut_off():
-        yield banked_scan("a", "p", "real", True)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_bank(tmp_path / "bank", cut_off())
-    assert not (tmp_path / "bank").exists()
 
 
 def test_a_batch_depends_on_seed_and_step_alone(banks):
@@ -197,7 +190,7 @@ def test_small_blood_is_neither_shown_nor_absent():
 
 @pytest.mark.slow
 def test_a_phantom_is_banked_with_masks_where_its_labels_are():
-    made = phantom_scan((11, 128))
+    (made,) = phantom_scans((11, 128))
     assert made.volume_hu.shape[1:] == (256, 256)
     assert made.masks.shape == (len(made.labels), 5, 64, 64)
     for row, masks in zip(made.labels, made.masks, strict=True):

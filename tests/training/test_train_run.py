@@ -17,6 +17,7 @@ from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import read_release
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.bank_building import build_banks
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
 from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
 from triage_node.training.job import (
@@ -31,7 +32,7 @@ from triage_node.training.job import (
 )
 from triage_node.training.made_up import made_in_parallel
 from triage_node.training.predictions import read_predictions
-from triage_node.training.train import Machine, build_banks, folds_of, run
+from triage_node.training.train import Machine, folds_of, run
 
 torch.set_num_threads(1)
 BLEEDING = reference_volume()

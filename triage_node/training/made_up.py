@@ -76,14 +76,14 @@ def subject_labels(slice_labels: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     return np.where(shown, 1.0, np.where(np.isnan(slice_labels).any(axis=0), np.nan, 0.0)).astype(np.float32)
 
 
-def phantom_scan(work: tuple[int, int]) -> BankedScan:
+def phantom_scans(work: tuple[int, int]) -> list[BankedScan]:
     """Make one phantom of (seed, rows and columns)."""
     seed, size = work
     head = make_head(seed, size=size)
     labels = mask_labels(head.masks, head.pixel_spacing_mm[0] * head.pixel_spacing_mm[1])
     name = f"phantom-{seed}"
     spacing = (head.slice_spacing_mm, *head.pixel_spacing_mm)
-    return banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels), head.masks)
+    return [banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels), head.masks)]
 
 
 def pasted_scans(work: tuple[LabelledScan, int, int], least_rise_hu: float) -> list[BankedScan]:
@@ -123,7 +123,7 @@ def pasted_scans(work: tuple[LabelledScan, int, int], least_rise_hu: float) -> l
     return made
 
 
-def real_scan(scan: LabelledScan) -> BankedScan:
+def real_scans(scan: LabelledScan) -> list[BankedScan]:
     """Bring a patient's own scan to the grid."""
     source = scan.load()
     labels = scan.slice_labels
@@ -132,9 +132,9 @@ def real_scan(scan: LabelledScan) -> BankedScan:
             (scan.slice_count, 1), np.float32
         )
     spacing = (source.slice_spacing_mm, *source.pixel_spacing_mm)
-    return banked(
-        scan.series, scan.subject, "real", source.volume_hu, spacing, labels, scan.labels, None, scan.slice_ids
-    )
+    return [
+        banked(scan.series, scan.subject, "real", source.volume_hu, spacing, labels, scan.labels, None, scan.slice_ids)
+    ]
 
 
 def _prepare_worker() -> None:

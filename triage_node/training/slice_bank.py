@@ -7,9 +7,7 @@ bank holds what ``cascade.preprocessing`` makes and nothing is resampled again b
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from triage_node.core.finding import SUBTYPES
 
 MASK_SIZE = 64
 """Rows and columns that masks are kept at; the location head sees them at 16."""
-_INDEX_NAME = "index.json"
+INDEX_NAME, LABELS_NAME, VOLUMES_NAME, MASKS_NAME = "index.json", "labels.npy", "volume_hu.raw", "masks.raw"
 
 
 @dataclass(frozen=True)
@@ -107,62 +105,6 @@ def banked(
     )
 
 
-def write_bank(folder: Path, scans: Iterable[BankedScan], made_by: Mapping[str, Any] | None = None) -> SliceBank:
-    """Write a bank; one that fails is removed, and its index is written last, so one that was cut off is not taken for whole.
-
-    Parameters
-    ----------
-    folder
-        Of this bank alone.
-    scans
-        At least one.
-    made_by
-        The settings that made-up scans came from, kept to be compared.
-    """
-    try:
-        _write_bank(folder, scans, made_by or {})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return SliceBank(folder)
-
-
-def _write_bank(folder: Path, scans: Iterable[BankedScan], made_by: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _INDEX_NAME).unlink(missing_ok=True)
-    entries: list[dict[str, Any]] = []
-    slices = 0
-    labels = []
-    with (folder / "volume_hu.raw").open("wb") as volumes, (folder / "masks.raw").open("wb") as masks:
-        mask_slices = 0
-        for each in scans:
-            volumes.write(np.ascontiguousarray(each.volume_hu, dtype="<i2").tobytes())
-            first_mask = None
-            if each.masks is not None:
-                masks.write(np.ascontiguousarray(each.masks).tobytes())
-                first_mask, mask_slices = mask_slices, mask_slices + len(each.masks)
-            labels.append(each.labels)
-            entries.append(
-                {
-                    "scan": each.scan,
-                    "subject": each.subject,
-                    "kind": each.kind,
-                    "start": slices,
-                    "stop": slices + len(each.labels),
-                    "first_mask": first_mask,
-                    "subject_labels": [None if np.isnan(value) else float(value) for value in each.subject_labels],
-                    "slice_ids": list(each.slice_ids),
-                }
-            )
-            slices += len(each.labels)
-    if not entries:
-        raise ValueError(f"{folder}: a bank needs at least one scan")
-    np.save(folder / "labels.npy", np.concatenate(labels).astype(np.float32))
-    draft = folder / f"{_INDEX_NAME}.new"
-    draft.write_text(json.dumps({"made_by": dict(made_by), "scans": entries}), encoding="utf-8")
-    os.replace(draft, folder / _INDEX_NAME)
-
-
 class SliceBank:
     """A bank on disk.
 
@@ -182,15 +124,13 @@ class SliceBank:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / _INDEX_NAME).read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
         entries = index["scans"]
         self.folder = folder
         self.made_by: Mapping[str, Any] = index.get("made_by", {})
-        self.labels: npt.NDArray[np.float32] = np.load(folder / "labels.npy")
+        self.labels: npt.NDArray[np.float32] = np.load(folder / LABELS_NAME)
         count = len(self.labels)
-        self.volume_hu = np.memmap(
-            folder / "volume_hu.raw", dtype="<i2", mode="r", shape=(count, INPUT_SIZE, INPUT_SIZE)
-        )
+        self.volume_hu = np.memmap(folder / VOLUMES_NAME, dtype="<i2", mode="r", shape=(count, INPUT_SIZE, INPUT_SIZE))
         self.scans = [str(entry["scan"]) for entry in entries]
         self.subjects = [str(entry["subject"]) for entry in entries]
         self.kinds = [str(entry["kind"]) for entry in entries]
@@ -206,12 +146,12 @@ class SliceBank:
             if entry["first_mask"] is not None:
                 self._mask_row[start:stop] = entry["first_mask"] + np.arange(stop - start)
         shape = (int(self._mask_row.max()) + 1, len(SUBTYPES), MASK_SIZE, MASK_SIZE)
-        self._masks = np.memmap(folder / "masks.raw", dtype=np.uint8, mode="r", shape=shape) if shape[0] else None
+        self._masks = np.memmap(folder / MASKS_NAME, dtype=np.uint8, mode="r", shape=shape) if shape[0] else None
 
     @staticmethod
     def exists(folder: Path) -> bool:
         """Whether a whole bank lies in this folder."""
-        return (folder / _INDEX_NAME).is_file()
+        return (folder / INDEX_NAME).is_file()
 
     def __len__(self) -> int:
         return len(self.labels)

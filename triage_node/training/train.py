@@ -10,19 +10,20 @@ import json
 import multiprocessing
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from triage_node.cascade.weights import CONFIGURATION_NAME
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.training.bank_building import build_banks
 from triage_node.training.baselines import baseline_rows
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.cross_validation import grouped_folds
@@ -40,7 +41,6 @@ from triage_node.training.job import (
     trained_member,
 )
 from triage_node.training.learning_curves import draw_learning_curves
-from triage_node.training.made_up import made_in_parallel, pasted_scans, phantom_scan, real_scan
 from triage_node.training.orphans import end_with_parent
 from triage_node.training.out_of_fold import (
     bleeding_patients,
@@ -52,12 +52,9 @@ from triage_node.training.out_of_fold import (
 from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
 from triage_node.training.release import release_description, write_trained_release
-from triage_node.training.slice_bank import BankedScan, SliceBank, write_bank
 
 OUT_OF_FOLD_NAME = "out_of_fold.csv"
 CURVES_NAME = "learning_curves.png"
-_FIRST_PHANTOM_SEED = 5_000_000
-_SEEDS_PER_HEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,6 @@ class Machine:
     device: str = "cpu"
     workers: int = 1
     threads: int = 1
-
-
-Made = TypeVar("Made")
 
 
 class _ReportQueue(Protocol):
@@ -85,87 +79,6 @@ def detected_machine(workers: int | None) -> Machine:
     cores = multiprocessing.cpu_count()
     jobs = workers or max(1, cores - 1)
     return Machine("cpu", jobs, max(1, (cores - 1) // jobs) if workers else 1)
-
-
-def build_banks(
-    scans: Sequence[LabelledScan], configuration: RunConfiguration, folder: Path, processes: int, report: Report
-) -> None:
-    """Bring every scan, real and made up, to the network's grid once; banks that are whole are kept.
-
-    Raises
-    ------
-    ConfigurationRejected
-        The bank that is there was made from other scans, from other labels of them, or by another plan.
-    """
-    plan = configuration.made_up
-    plans: dict[str, dict[str, float]] = {
-        "pasted": {
-            "pasted_per_head": plan.pasted_per_head,
-            "pasted_least_rise_hu": plan.pasted_least_rise_hu,
-            "seed": plan.seed,
-        },
-        "phantom": {"phantoms": plan.phantoms, "phantom_size": plan.phantom_size, "seed": plan.seed},
-    }
-    for kind, wanted in plans.items():
-        _refuse_other_plan(folder / kind, wanted)
-    if SliceBank.exists(folder / "real"):
-        _refuse_other_scans(SliceBank(folder / "real"), scans)
-    else:
-        real = made_in_parallel(real_scan, list(scans), processes)
-        write_bank(folder / "real", _told(real, len(scans), "real scans", report))
-    bloodless = [scan for scan in scans if scan.labels[0] == 0]
-    if plan.pasted_per_head and bloodless and not SliceBank.exists(folder / "pasted"):
-        works = [
-            (scan, plan.pasted_per_head, (plan.seed * 100_000 + index) * _SEEDS_PER_HEAD)
-            for index, scan in enumerate(bloodless)
-        ]
-        paste = partial(pasted_scans, least_rise_hu=plan.pasted_least_rise_hu)
-        copies = _told(made_in_parallel(paste, works, processes), len(works), "pasted blood", report)
-        made = (scan for each in copies for scan in each)
-        _write_if_any(folder / "pasted", made, plans["pasted"])
-    if plan.phantoms and not SliceBank.exists(folder / "phantom"):
-        seeds = [
-            (_FIRST_PHANTOM_SEED + plan.seed * 100_000 + index, plan.phantom_size) for index in range(plan.phantoms)
-        ]
-        phantoms = _told(made_in_parallel(phantom_scan, seeds, processes), len(seeds), "phantoms", report)
-        write_bank(folder / "phantom", phantoms, plans["phantom"])
-
-
-def _refuse_other_scans(bank: SliceBank, scans: Sequence[LabelledScan]) -> None:
-    same = bank.scans == [scan.series for scan in scans] and bank.subjects == [scan.subject for scan in scans]
-    if not same or not np.array_equal(bank.subject_labels, [scan.labels for scan in scans], equal_nan=True):
-        raise ConfigurationRejected(
-            f"{bank.folder} was made from other scans or labels than those of the data; name the data it was made from, "
-            "or give another --out or --banks"
-        )
-
-
-def _refuse_other_plan(folder: Path, plan: Mapping[str, float]) -> None:
-    """A bank of other made-up scans would be trained on, while the model card describes those of the plan."""
-    made_by = SliceBank(folder).made_by if SliceBank.exists(folder) else {}
-    for name, made in made_by.items():
-        if made != plan.get(name):
-            raise ConfigurationRejected(
-                f"{folder} was made with {name} = {made} and [made_up] asks for {plan.get(name)}; "
-                "delete the folder, or give another --out or --banks"
-            )
-
-
-def _write_if_any(folder: Path, scans: Iterator[BankedScan], made_by: Mapping[str, float]) -> None:
-    first = next(scans, None)
-    if first is not None:
-        write_bank(folder, _chained(first, scans), made_by)
-
-
-def _chained(first: BankedScan, others: Iterator[BankedScan]) -> Iterator[BankedScan]:
-    yield first
-    yield from others
-
-
-def _told(made: Iterator[Made], count: int, part: str, report: Report) -> Iterator[Made]:
-    for number, each in enumerate(made, start=1):
-        report(Progress("data", part, number, count, float("nan")))
-        yield each
 
 
 def folds_of(scans: Sequence[LabelledScan], configuration: RunConfiguration) -> dict[str, int]:
