@@ -341,7 +341,11 @@ def test_open_page_shows_at_once_that_somebody_else_has_the_study(
     late_slices(repository, settings.data_dir, study)
     expect(opened.get_by_text("There is a newer reading of this study.")).to_be_visible()
     assert drawn(opened) == before, "nothing is exchanged under the reader's eyes"
-    opened.get_by_role("link", name="Show it").click()
+    link = opened.get_by_role("link", name="Show it").element_handle()
+    tasks.release(study.uid, "dr.wilson", datetime.now(UTC))
+    expect(opened.get_by_text("Nobody is reading this study")).to_be_visible()
+    assert link.evaluate("link => link.isConnected"), "nor the link under the reader's pointer"
+    link.click()
     expect(opened.locator("#slice-words")).to_contain_text(f"of {len(study.finding.slices) + 1}")
 
 

@@ -104,7 +104,8 @@ function tell(words, link) {
   notice.className = "notice warning";
   notice.append(words);
   if (link) notice.append(" ", link);
-  document.getElementById("news").replaceChildren(notice);
+  const news = document.getElementById("news");
+  if (news.textContent !== notice.textContent) news.replaceChildren(notice); // a link that is just being clicked stays
 }
 
 function tellOfNewerReading(panel) {
