@@ -12,8 +12,8 @@ import pytest
 from hospital.node import COMMAND, environment
 
 LONGEST_SILENCE_S = 3.0
-HICCUPS = 4
-"""So often a busy machine may stand still meanwhile, the time before the first line among it, for so many times as long."""
+HICCUPS, LONGEST_HICCUP_S = 4, 30.0
+"""So often, and so long, a busy machine or disk may stand still meanwhile, the time before the first line among it."""
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_demo_ends_with_everything_arrived_and_is_never_silent(tmp_path: Path) -
     assert "NOT everything" not in story
     silences.sort()
     for allowed_s, (silence_s, after) in (
-        (4 * LONGEST_SILENCE_S, silences[-1]),
+        (LONGEST_HICCUP_S, silences[-1]),
         (LONGEST_SILENCE_S, silences[-1 - HICCUPS]),
     ):
         assert silence_s < allowed_s, f"{silence_s:.1f} s of silence after {after!r}"
