@@ -333,6 +333,8 @@ def test_the_card_speaks_of_the_data_that_were_trained_on(sources, said, unsaid)
     slices = SlicePredictions(np.arange(2), ("1", "2"), labels, labels)
     predicted = Predictions("small", ("A", "B"), ("0", "1"), labels, labels, slices)
     training = {"sources": sources, "subjects": 2, "subjects_with_blood": 1}
-    card = model_card(RunConfiguration("small"), predicted, [], {}, training)
+    phases = tuple(EncoderPhase(steps=1, phantom=share) for share in (0.25, 0.3, 0.3))
+    card = model_card(RunConfiguration("small", encoder=phases), predicted, [], {}, training)
+    assert "later they are 25%, then 30% of the slices" in card
     assert said in card
     assert unsaid not in card

@@ -171,14 +171,16 @@ class Requestor:
             raise PeerUnreachable(f"{peer}: {error.strerror or error}") from error
         if association.is_established:
             return association
+        raise self._failure(peer, association, connected=bool(connected), rejections=rejections)
+
+    def _failure(
+        self, peer: PeerAddress, association: Association, *, connected: bool, rejections: Sequence[str]
+    ) -> PeerUnreachable:
         if not connected:
-            raise PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
+            return PeerUnreachable(f"{peer}: no connection (refused, or no answer within {self.connect_timeout_s:g} s)")
         # not the association's own word: it says "aborted" where the peer rejects and hangs up before its thread looks again
         if rejections:
-            raise PeerUnreachable(f"{peer}: association rejected: {rejections[0]}")
-        raise self._failure(peer, association)
-
-    def _failure(self, peer: PeerAddress, association: Association) -> PeerUnreachable:
+            return PeerUnreachable(f"{peer}: association rejected: {rejections[0]}")
         if association.rejected_contexts and not association.accepted_contexts:
             results = tuple(
                 (str(each.abstract_syntax), int(each.result or 0)) for each in association.rejected_contexts

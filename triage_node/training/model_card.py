@@ -136,7 +136,8 @@ def _phantoms(configuration: RunConfiguration) -> str:
     if alone:
         text += f"; the CNN learns from them alone for {alone} steps before it sees a patient"
     if configuration.encoder:
-        text += f"; later they are {configuration.encoder[-1].phantom:.0%} of the slices"
+        shares = dict.fromkeys(f"{phase.phantom:.0%}" for phase in configuration.encoder)
+        text += f"; later they are {', then '.join(shares)} of the slices"
     return f"{text}. Made-up scans train with slice labels and masks in both label settings."
 
 
