@@ -137,6 +137,12 @@ def test_a_job_never_sees_the_patients_kept_aside(tmp_path):
         assert not {allowed["real"].bank.subjects[scan] for scan in allowed["real"].scans} & aside
 
 
+def test_a_job_alone_has_the_threads_of_all_workers_and_no_more_than_cores():
+    cores = len(os.sched_getaffinity(0))
+    assert Machine(workers=1, threads=1).threads_alone == 1
+    assert Machine(workers=cores, threads=2).threads_alone == cores
+
+
 def test_a_pretraining_is_used_again_when_only_what_follows_it_changes(tmp_path):
     alone = (EncoderPhase(steps=1, batch=4, size=64, pasted=0.0, phantom=1.0),)
     setting = setting_in(tmp_path, replace(CONFIGURATION, pretraining=alone))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,11 @@ class Machine:
     device: str = "cpu"
     workers: int = 1
     threads: int = 1
+
+    @property
+    def threads_alone(self) -> int:
+        """Threads of a job that runs alone: those of all workers, but no more than there are cores, or they wait in turn."""
+        return min(self.workers * self.threads, len(os.sched_getaffinity(0)))
 
 
 class _ReportQueue(Protocol):
@@ -238,7 +244,7 @@ def run(
             _refuse_diverged(job, setting)
 
     tell()
-    run_jobs(first, replace(setting, threads=machine.workers * machine.threads), 1, report, tell)
+    run_jobs(first, replace(setting, threads=machine.threads_alone), 1, report, tell)
     run_jobs(jobs, setting, machine.workers, report, tell)
     return finish(jobs, setting, out, sources, time.monotonic() - started)
 
