@@ -69,7 +69,11 @@ class Machine:
     @property
     def threads_alone(self) -> int:
         """Threads of a job that runs alone: those of all workers, but no more than there are cores, or they wait in turn."""
-        return min(self.workers * self.threads, len(os.sched_getaffinity(0)))
+        return min(self.workers * self.threads, _cores())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))  # those that this process may use
 
 
 class _ReportQueue(Protocol):
@@ -82,7 +86,7 @@ def detected_machine(workers: int | None) -> Machine:
     """Use a GPU alone where there is one; else one job on each of all but one core."""
     if torch.cuda.is_available():
         return Machine("cuda", 1, 4)
-    cores = multiprocessing.cpu_count()
+    cores = _cores()
     jobs = workers or max(1, cores - 1)
     return Machine("cpu", jobs, max(1, (cores - 1) // jobs) if workers else 1)
 
