@@ -97,6 +97,36 @@ def test_blood_has_published_hounsfield_values(kind: str) -> None:
     assert law.low_hu - 6 < np.median(head.volume_hu[core]) < law.high_hu + 6
 
 
+def stands_out_mm2(head: PhantomHead, kind: str) -> float:
+    """The most blood of a kind on one slice that is brighter than brain once the grain is smoothed away, mm2."""
+    pixel_mm = head.pixel_spacing_mm[0]
+    smooth = ndimage.gaussian_filter(np.clip(head.volume_hu, -20.0, 90.0), (0, 1.5 / pixel_mm, 1.5 / pixel_mm))
+    middle = smooth[len(smooth) // 2]
+    brighter = smooth > np.median(middle[(middle > 15) & (middle < 60)]) + 6
+    of_kind = (head.masks >> SUBTYPES.index(kind)) & 1
+    return float((of_kind.astype(bool) & brighter).sum(axis=(1, 2)).max()) * pixel_mm**2
+
+
+@pytest.mark.parametrize("seed", [400001, 400019, 400046])  # where the first plan hides a kind in bone or among brain
+def test_each_kind_of_blood_can_be_seen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = make_head(seed, size=SIZE)
+    assert min(stands_out_mm2(seen, lesion.kind) for lesion in seen.lesions) > 25
+    monkeypatch.setattr("triage_node.phantom.head.TRIES", 1)
+    hidden = make_head(seed, size=SIZE)
+    assert min(stands_out_mm2(hidden, lesion.kind) for lesion in hidden.lesions) < 20
+    kinds = {SUBTYPES.index(lesion.kind) for lesion in seen.lesions}
+    assert {SUBTYPES.index(lesion.kind) for lesion in hidden.lesions} <= kinds
+    assert min(seen.signal_to_noise[:, kind].max() for kind in kinds) >= 7
+    assert min(hidden.signal_to_noise[:, kind].max() for kind in kinds) < 7
+
+
+def test_subdural_blood_without_room_stays_a_crescent() -> None:
+    head = make_head(400001, size=SIZE)
+    from_bone_mm = [ndimage.distance_transform_edt(plane < 250) * head.pixel_spacing_mm[0] for plane in head.volume_hu]
+    subdural = (head.masks >> SUBTYPES.index("SDH")) & 1
+    assert np.percentile(np.stack(from_bone_mm)[subdural.astype(bool)], 99) < 24
+
+
 def test_volume_of_the_mask_is_the_volume_of_the_lesions(bleeding: dict[str, PhantomHead]) -> None:
     head = bleeding["CPH"]
     voxel_ml = head.pixel_spacing_mm[0] * head.pixel_spacing_mm[1] * head.slice_spacing_mm / 1000

@@ -13,7 +13,14 @@ from triage_node.training.bank_writing import write_bank
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
 from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
 from triage_node.training.losses import label_loss, location_loss, positive_weights
-from triage_node.training.made_up import faint_slices, mask_labels, pasted_scans, phantom_scans, subject_labels
+from triage_node.training.made_up import (
+    faint_slices,
+    mask_labels,
+    pasted_scans,
+    phantom_scans,
+    seen_labels,
+    subject_labels,
+)
 from triage_node.training.model_card import model_card
 from triage_node.training.out_of_fold import (
     balanced_threshold,
@@ -199,6 +206,16 @@ def test_a_phantom_is_banked_with_masks_where_its_labels_are():
                 assert masks[kind].any()
             elif row[1 + kind] == 0:
                 assert masks[kind].max() < 64
+
+
+def test_blood_that_a_slice_hides_is_not_labelled():
+    labels = np.array([[1, 1, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]], np.float32)
+    clear = np.array([[20, 0, 0, 0, 4], [0, 0, 3, 0, 0], [0, 0, 6, 0, 0], [0, 0, 0, 0, 0]], np.float32)
+    seen = seen_labels(labels, clear)
+    assert seen[0, :5].tolist() == [1, 1, 0, 0, 0]
+    assert math.isnan(seen[0, 5])
+    assert np.isnan(seen[1]).all()  # nothing else shows: the slice teaches nothing
+    assert (seen[2:] == labels[2:]).all()
 
 
 def test_slices_whose_blood_hardly_stands_out_are_faint():

@@ -36,7 +36,7 @@ class DemoStudy:
 
 
 STUDIES = (
-    DemoStudy("Subdural", "head", ("SDH",), 101),
+    DemoStudy("Subdural", "head", ("SDH",), 109),
     DemoStudy("Normal", "head", (), 102),
     DemoStudy("Parenchymal", "head", ("CPH", "IVH"), 103),
     DemoStudy("Body", "body", (), 104, "NOT_ANALYSED", "NOT_HEAD"),

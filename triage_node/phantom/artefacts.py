@@ -59,7 +59,7 @@ def metal(hu: FloatArray, rng: np.random.Generator, inside_mm: FloatArray, pixel
     else:
         s, r, c = 0, int(hu.shape[1] * 0.25), int(hu.shape[2] * rng.uniform(0.4, 0.6))
         reach, size_mm = 2, float(rng.uniform(2.0, 4.0))
-    streaks(hu, rng, range(max(s - reach, 0), min(s + reach + 1, len(hu))), (r, c), float(rng.uniform(40, 120)))
+    streaks(hu, rng, range(max(s - reach, 0), min(s + reach + 1, len(hu))), (r, c), float(rng.uniform(20, 60)))
     rr, cc = np.ogrid[: hu.shape[1], : hu.shape[2]]
     hu[s][((rr - r) ** 2 + (cc - c) ** 2) * pixel_mm**2 < size_mm**2] = 3000.0
 
@@ -72,17 +72,27 @@ def motion(hu: FloatArray, rng: np.random.Generator, pixel_mm: float) -> None:
         hu[at] += np.float32(rng.uniform(0.2, 0.5)) * (ghost - hu[at])
 
 
+def spot_mm2(kernel: str, pixel_mm: float) -> float:
+    """Area over which grain is alike: its power spectrum at zero over its variance, mm2."""
+    return 4 * math.pi * KERNELS[kernel][1] ** 2 + pixel_mm**2
+
+
+def grain_sd_hu(kernel: str, pixel_mm: float, thickness_mm: float) -> float:
+    """The grain's usual standard deviation, HU: thin slices and small pixels have more."""
+    thinner = min(math.pow(5.0 / thickness_mm, 0.35), 1.6)
+    smaller = math.sqrt(spot_mm2(kernel, _REFERENCE_PIXEL_MM) / spot_mm2(kernel, pixel_mm))
+    return KERNELS[kernel][2] * thinner * smaller
+
+
 def reconstructed(
     hu: FloatArray, rng: np.random.Generator, kernel: str, pixel_mm: float, thickness_mm: float
 ) -> FloatArray:
     """Blur by the kernel and add correlated grain."""
-    blur_mm, grain_mm, level_hu = KERNELS[kernel]
+    blur_mm, grain_mm, _ = KERNELS[kernel]
     if blur_mm / pixel_mm > 0.4:  # below this the voxel itself blurs more
         sigma = blur_mm / pixel_mm
         hu = np.asarray(ndimage.gaussian_filter(hu, (0, sigma, sigma), truncate=2.5), dtype=np.float32)
-    level_hu *= float(rng.uniform(0.75, 1.25)) * min((5.0 / thickness_mm) ** 0.35, 1.6)
-    spot_mm2 = 4 * math.pi * grain_mm**2
-    level_hu *= math.sqrt((spot_mm2 + _REFERENCE_PIXEL_MM**2) / (spot_mm2 + pixel_mm**2))
+    level_hu = grain_sd_hu(kernel, pixel_mm, thickness_mm) * float(rng.uniform(0.75, 1.25))
     white = rng.standard_normal(hu.shape, dtype=np.float32)
     sigma = max(grain_mm / pixel_mm, 0.3)
     grain = ndimage.gaussian_filter(white, (0, sigma, sigma), truncate=2.5)

@@ -17,7 +17,7 @@ from triage_node.phantom import artefacts, mimics
 from triage_node.phantom.brain import paint_brain
 from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
 from triage_node.phantom.face import bone_thickness, paint_face
-from triage_node.phantom.geometry import FloatArray, HeadGrid, Point, blend, smoothly
+from triage_node.phantom.geometry import FloatArray, HeadGrid, Point, Scan, blend, smoothly
 from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
 from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
@@ -29,6 +29,19 @@ from triage_node.phantom.traits import drawn_brain, drawn_face, drawn_patient, d
 
 VISIBLE = 0.4
 """Coverage from which a voxel belongs to a mask."""
+
+SEEN_SIGNAL_TO_NOISE = 7.0
+"""A kind of blood is seen where on one slice it stands out from grey matter so many times as much as the grain does: Rose's
+criterion for one disc in even grain is 5 (J Opt Soc Am 1948, 38:196-208), and the folds of a brain are not even."""
+
+BLUR_OF_BONE_MM, CLEAR_OF_BONE = 2.0, 0.95
+"""So near the skull, and where less than so much of a voxel lies farther in, blood cannot be told from the blur of the bone."""
+
+LEAST_ML = 0.005
+"""A bleed for which there was less room than this is none."""
+
+TRIES = 8
+"""How often bleeds are planned at most."""
 
 OUTSHONE_HU = 110.0
 """A voxel brighter than this holds bone too, which outshines the blood: it is in no mask."""
@@ -51,7 +64,8 @@ def make_head(
     ----------
     seed
         The same seed and wishes give the same head, byte for byte on processors with the same vector instructions; on
-        others sums round otherwise, and a few voxels in a head may differ by 1 HU.
+        others sums round otherwise, and a few voxels in a head may differ by 1 HU; a bleed on the very verge of being seen
+        may be planned again on one and not on the other.
     kinds
         Kinds of blood to draw; None draws them (half of all heads bleed), an empty sequence makes a head without.
     size
@@ -73,17 +87,20 @@ def make_head(
     whole = HeadGrid(scan, pose)
     box = whole.box(*_HEAD)
     grid = whole.part(box)
-    making = _Making(rng, texture, grid, cavity(grid, _bulge(grid, texture)), chosen, patient.age)
-    hu, shown, lesions = _painted(making, wanted)
+    making = _Making(rng, texture, grid, cavity(grid, _bulge(grid, texture)), chosen, patient.age, scan, kernel)
+    painted = _painted(making, wanted)
 
     volume = np.repeat(artefacts.head_holder(rng, size, scan.pixel_spacing_mm)[None], scan.slices, axis=0)
-    np.maximum(volume[box], hu, out=hu)
+    hu = np.maximum(volume[box], painted.hu, out=painted.hu)
     volume[box] = artefacts.reconstructed(hu, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
     masks = np.zeros(whole.shape, dtype=np.uint8)
-    masks[box] = np.where(volume[box] > OUTSHONE_HU, 0, shown)
+    masks[box] = np.where(volume[box] > OUTSHONE_HU, 0, painted.masks)
+    stands_out = np.zeros((len(volume), len(SUBTYPES)), dtype=np.float32)
+    stands_out[box[0]] = painted.signal_to_noise
     return PhantomHead(
         volume_hu=np.clip(np.rint(volume), -1024, 3071).astype(np.int16),
         masks=masks,
+        signal_to_noise=stands_out,
         pixel_spacing_mm=(scan.pixel_spacing_mm, scan.pixel_spacing_mm),
         slice_spacing_mm=scan.slice_spacing_mm,
         thickness_mm=scan.thickness_mm,
@@ -91,14 +108,14 @@ def make_head(
         kernel=kernel,
         age=patient.age,
         sex=patient.sex,
-        lesions=lesions,
+        lesions=painted.lesions,
         mimics=chosen,
     )
 
 
 @dataclass(frozen=True)
 class _Making:
-    """A head while it is made: randomness, the grid around it, its cavity, its negatives and its age in years."""
+    """A head while it is made: randomness, its grid and cavity, its negatives, its age in years and how it is scanned."""
 
     rng: np.random.Generator
     texture: Texture
@@ -106,6 +123,18 @@ class _Making:
     hollow: Cavity
     chosen: frozenset[str]
     age: int
+    scan: Scan
+    kernel: str
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """A painted part of a head: HU, masks, how far each kind stands out on each slice, and the bleeds."""
+
+    hu: FloatArray
+    masks: npt.NDArray[np.uint8]
+    signal_to_noise: FloatArray
+    lesions: tuple[Lesion, ...]
 
 
 def _wanted(rng: np.random.Generator, kinds: Sequence[str] | None) -> tuple[str, ...]:
@@ -118,23 +147,25 @@ def _wanted(rng: np.random.Generator, kinds: Sequence[str] | None) -> tuple[str,
     return tuple(kind for kind in SUBTYPES if kind in kinds)
 
 
-def _painted(making: _Making, wanted: tuple[str, ...]) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
-    """The head before it is scanned, with artefacts but without blur and grain: HU, masks and bleeds."""
+def _painted(making: _Making, wanted: tuple[str, ...]) -> _Inside:
+    """The head before it is scanned, with artefacts but without blur and grain."""
     grid, hollow, rng = making.grid, making.hollow, making.rng
     traits = drawn_face(rng)
     bone_mm = bone_thickness(grid, traits)
     hu = paint_face(grid, hollow, bone_mm, traits, making.texture)
     brain = grid.box(*_BRAIN)
-    brain_hu, brain_masks, lesions = _inside(making, wanted)
-    blend(hu[brain], grid.coverage(hollow.depth_mm)[brain], brain_hu)
+    inside = _inside(making, wanted)
+    blend(hu[brain], grid.coverage(hollow.depth_mm)[brain], inside.hu)
     masks = np.zeros(grid.shape, dtype=np.uint8)
-    masks[brain] = np.where(hollow.depth_mm[brain] > 0, brain_masks, 0)
+    masks[brain] = np.where(hollow.depth_mm[brain] > 0, inside.masks, 0)
+    stands_out = np.zeros((len(masks), len(SUBTYPES)), dtype=np.float32)
+    stands_out[brain[0]] = inside.signal_to_noise
     if "scalp_swelling" in making.chosen:
         mimics.swell_scalp(hu, grid, hollow.dome_mm + bone_mm, rng)
     if "fracture" in making.chosen:
         mimics.fracture(hu, grid, hollow.depth_mm, bone_mm, rng, making.texture)
     _disturb(hu, grid, hollow, making.chosen, rng)
-    return hu, masks, lesions
+    return _Inside(hu, masks, stands_out, inside.lesions)
 
 
 def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
@@ -147,23 +178,40 @@ def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
     return np.asarray(bulge, dtype=np.float32)
 
 
-def _inside(making: _Making, wanted: tuple[str, ...]) -> tuple[FloatArray, npt.NDArray[np.uint8], tuple[Lesion, ...]]:
-    """HU inside the cavity, masks and bleeds in the box of the brain."""
+def _inside(making: _Making, wanted: tuple[str, ...]) -> _Inside:
+    """Paint brain and bleeds in the box of the brain; what nobody would see nobody would label, and is planned again."""
     rng, texture, hollow = making.rng, making.texture, making.hollow
     box = making.grid.box(*_BRAIN)
     grid = making.grid.part(box)
     cropped = Cavity(hollow.depth_mm[box], hollow.dome_mm[box], hollow.above_base_mm[box])
     traits = drawn_brain(rng, making.age, "dense_sinus" in making.chosen)
-    plans = _pushing_plans(rng, wanted, grid, cropped)
-    space = _bent(grid, plans, making.age, texture)
-    hu, compartments = paint_brain(space, cropped, traits, texture)
-    mimics.calcify(hu, space, compartments.falx_mm, making.chosen, rng, texture)
-    if "old_infarct" in making.chosen:
-        mimics.infarct(hu, space, traits.csf_hu, rng, texture)
-    plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
-    masks = np.zeros(hu.shape, dtype=np.uint8)
-    lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
-    return hu, masks, lesions
+    for _ in range(TRIES):
+        plans = _pushing_plans(rng, wanted, grid, cropped)
+        space = _bent(grid, plans, making.age, texture)
+        hu, compartments = paint_brain(space, cropped, traits, texture)
+        mimics.calcify(hu, space, compartments.falx_mm, making.chosen, rng, texture)
+        if "old_infarct" in making.chosen:
+            mimics.infarct(hu, space, traits.csf_hu, rng, texture)
+        plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
+        beside = np.maximum(hu, np.float32(traits.grey_hu))
+        masks = np.zeros(hu.shape, dtype=np.uint8)
+        lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
+        stands_out = _signal_to_noise(hu - beside, masks, making, cropped)
+        best = stands_out.max(axis=0)
+        if all(best[SUBTYPES.index(lesion.kind)] >= SEEN_SIGNAL_TO_NOISE for lesion in lesions):
+            break
+    return _Inside(hu, masks, stands_out, tuple(each for each in lesions if each.volume_ml >= LEAST_ML))
+
+
+def _signal_to_noise(rise_hu: FloatArray, masks: npt.NDArray[np.uint8], making: _Making, hollow: Cavity) -> FloatArray:
+    """How far each kind stands out from grey matter on each slice: the sum over its spots of grain, (slices, subtypes)."""
+    pixel_mm = making.grid.pixel_mm
+    clear = making.grid.coverage(hollow.depth_mm - np.float32(BLUR_OF_BONE_MM)) > CLEAR_OF_BONE
+    energy = np.square(np.maximum(rise_hu, 0.0)) * clear
+    of_kind = [(energy * ((masks >> bit) & 1)).sum(axis=(1, 2)) for bit in range(len(SUBTYPES))]
+    spots = pixel_mm**2 / artefacts.spot_mm2(making.kernel, pixel_mm)
+    noise_hu = artefacts.grain_sd_hu(making.kernel, pixel_mm, making.scan.thickness_mm)
+    return np.asarray(np.sqrt(np.stack(of_kind, axis=1) * spots) / noise_hu, dtype=np.float32)
 
 
 def _pushing_plans(

@@ -27,6 +27,16 @@ FLATNESS = 0.25, 0.8
 THINNEST_MM, THICKEST_MM = 3.0, 15.0
 """A subdural bleed that would be thinner than this keeps together, one that would be thicker spreads."""
 
+THINNEST_BESIDE_SHEET_MM = 4.5
+"""The same along falx and tentorium: thinner blood is taken for the sheet itself, which is as bright."""
+
+SDH_MARGIN_MM = 2.0
+"""A subdural bleed may be this much thicker than planned to hold its volume."""
+
+FLOOR_RISE, STEEP_MM = 0.2, 60.0
+"""Where depth grows faster than the first with height, the wall is the skull's base. It counts as up to the second farther away,
+so that a convexity bleed does not follow it."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -53,9 +63,14 @@ def drawn(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
 
 
 def _filled(
-    grid: HeadGrid, score_mm: FloatArray, allowed: FloatArray, volume_ml: float, softness_mm: float
+    grid: HeadGrid,
+    score_mm: FloatArray,
+    allowed: FloatArray,
+    volume_ml: float,
+    softness_mm: float,
+    lowest_mm: float = -math.inf,
 ) -> FloatArray:
-    """Lower a level until the voxels above it, where allowed, hold ``volume_ml``."""
+    """Lower a level until the voxels above it, where allowed, hold ``volume_ml``, or until it is at ``lowest_mm``."""
     voxels = volume_ml / grid.voxel_ml
     usable = np.where(allowed > 0.05, score_mm, np.float32(-1e3)).ravel()
     count = min(max(round(voxels), 1), max(usable.size - 1, 1))
@@ -63,6 +78,7 @@ def _filled(
     for _ in range(3):  # soft edges hold less or more than the sharp count
         held = float((grid.coverage(score_mm - np.float32(level), softness_mm) * allowed).sum())
         level += 0.6 * math.log(max(held, 0.3) / voxels) * max(volume_ml, 0.2) ** (1 / 3)
+    level = max(level, lowest_mm)
     return np.asarray(grid.coverage(score_mm - np.float32(level), softness_mm) * allowed, dtype=np.float32)
 
 
@@ -123,7 +139,7 @@ def _lens(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
     for suture_y in (CORONAL_Y_MM, LAMBDOID_Y_MM):
         if abs(plan.center_mm[1] - suture_y) > 6.0:
             past = (grid.y - np.float32(suture_y)) * math.copysign(1.0, suture_y - plan.center_mm[1])
-            score = score - 3.0 * np.maximum(past, 0.0)
+            score = score - 1.2 * np.maximum(past, 0.0)
     allowed = np.clip(where.depth_mm[box] / np.float32(where.grid.pixel_mm) + 0.5, 0.0, 1.0)
     return box, _filled(grid, np.asarray(score, dtype=np.float32), allowed, plan.volume_ml, 0.5)
 
@@ -135,12 +151,13 @@ def _crescent(
     reach_y = float(np.clip(12.0 + 11.0 * plan.volume_ml**0.4 * rng.uniform(0.8, 1.35), 14.0, 80.0))
     reach_z = float(np.clip(reach_y * rng.uniform(0.4, 0.8), 10.0, 50.0))
     thickness = 16.0 * plan.volume_ml / (math.pi * reach_y * reach_z / 100.0)
+    thinnest = THINNEST_BESIDE_SHEET_MM if plan.variant in ("falx", "tentorium") else THINNEST_MM
     if thickness > THICKEST_MM:
         reach_z *= thickness / THICKEST_MM
         thickness = THICKEST_MM
-    elif thickness < THINNEST_MM:
-        shrink = math.sqrt(thickness / THINNEST_MM)
-        reach_y, reach_z, thickness = reach_y * shrink, reach_z * shrink, THINNEST_MM
+    elif thickness < thinnest:
+        shrink = math.sqrt(thickness / thinnest)
+        reach_y, reach_z, thickness = reach_y * shrink, reach_z * shrink, thinnest
     box = _around(
         where.grid, plan.center_mm, (16.0 if plan.variant == "falx" else max(reach_y, 40.0), reach_y, reach_z)
     )
@@ -150,6 +167,9 @@ def _crescent(
     side = where.midline_mm[box] * math.copysign(1.0, plan.center_mm[0])
     walls = {"convexity": where.depth_mm, "falx": where.falx_mm, "tentorium": where.tentorium_mm}
     wall = np.maximum(walls[plan.variant or "convexity"][box], -1.0)
+    if plan.variant == "convexity" and len(wall) > 1:
+        rise = np.gradient(wall, axis=0) / np.gradient(grid.z, axis=0)
+        wall = wall + STEEP_MM * np.clip(rise - FLOOR_RISE, 0.0, 1.0)
     lumps = 1.0 + 0.25 * texture.read(grid, 14.0)
     score = thickness * (1.0 - away2 * away2) * lumps - wall
     score = np.where(away2 < 1.0, score, np.float32(-50.0))
@@ -157,7 +177,9 @@ def _crescent(
         side + 0.5, 0.0, 1.0
     )
     allowed = allowed * np.clip(where.above_tentorium_mm[box], 0.0, 1.0)
-    return box, _filled(grid, np.asarray(score, dtype=np.float32), np.asarray(allowed, np.float32), plan.volume_ml, 0.6)
+    # Where there is less room than planned the bleed stays smaller, or it would take the shape of its bounds.
+    score, allowed = np.asarray(score, dtype=np.float32), np.asarray(allowed, dtype=np.float32)
+    return box, _filled(grid, score, allowed, plan.volume_ml, 0.6, lowest_mm=-SDH_MARGIN_MM)
 
 
 def _sheets(
@@ -193,11 +215,14 @@ def _pool(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
 
 
 def oedema(rng: np.random.Generator, plan: LesionPlan, where: Compartments, box: Box, texture: Texture) -> FloatArray:
-    """How much of each voxel is swollen tissue around a parenchymal bleed, 0 to 1."""
+    """How much of each voxel is swollen tissue around a parenchymal bleed, 0 to 1.
+
+    The rim of a small bleed is thin: a wide one would darken what a thick slice shows of the blood until it looks like brain.
+    """
     grid = where.grid.part(box)
     axes = zip((grid.x, grid.y, grid.z), plan.center_mm, strict=True)
     distance = np.sqrt(sum(np.square(axis - np.float32(at)) for axis, at in axes))
-    width = float(rng.uniform(2.0, 4.0 + 0.35 * plan.radius_mm))
+    width = min(plan.radius_mm * float(rng.uniform(0.3, 0.8)), 9.0)
     ragged = plan.radius_mm + width * (1.0 + 0.5 * texture.read(grid, 7.0))
     amount = np.clip((ragged - distance) / 4.0, 0.0, 0.85) * np.clip(where.depth_mm[box] - 1.0, 0.0, 1.0)
     return np.asarray(amount * (1.0 - where.ventricle[box]), dtype=np.float32)

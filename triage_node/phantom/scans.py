@@ -65,11 +65,14 @@ class PhantomHead(PhantomScan):
     ----------
     masks : (slices, rows, columns) uint8
         Bit i is set where ``SUBTYPES[i]`` is.
+    signal_to_noise : (slices, subtypes)
+        How far each kind stands out from grey matter on each slice, clear of bone, as multiples of the grain.
     mimics
         Negatives that were drawn.
     """
 
     masks: npt.NDArray[np.uint8]
+    signal_to_noise: npt.NDArray[np.float32]
     lesions: tuple[Lesion, ...]
     mimics: frozenset[str] = frozenset()
 

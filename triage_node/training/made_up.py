@@ -26,6 +26,8 @@ SHOWN_MM2 = 16.0
 """Area of blood from which a slice is labelled as showing it."""
 HINT_MM2 = 1.0
 """Between this area and ``SHOWN_MM2`` nobody could say: the label is unknown."""
+LEAST_SIGNAL_TO_NOISE = 5.0
+"""Rose's criterion (J Opt Soc Am 1948, 38:196-208): what stands out less from its grain nobody could say is there."""
 
 Work = TypeVar("Work")
 Made = TypeVar("Made")
@@ -76,11 +78,33 @@ def subject_labels(slice_labels: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     return np.where(shown, 1.0, np.where(np.isnan(slice_labels).any(axis=0), np.nan, 0.0)).astype(np.float32)
 
 
+def seen_labels(labels: npt.NDArray[np.float32], signal_to_noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Call unknown what a slice shows by its mask and nobody sees, and all of a slice that shows nothing else.
+
+    Parameters
+    ----------
+    labels : (slices, 6), as ``mask_labels`` gives them
+    signal_to_noise : (slices, 5), as ``PhantomHead`` has it
+
+    Returns
+    -------
+    (slices, 6)
+    """
+    kinds = np.where(
+        (labels[:, 1:] == 1) & (signal_to_noise < LEAST_SIGNAL_TO_NOISE), np.float32(np.nan), labels[:, 1:]
+    )
+    hidden = (labels[:, 0] == 1) & ~(kinds == 1).any(axis=1)
+    seen = np.concatenate([labels[:, :1], kinds], axis=1)
+    return np.where(hidden[:, None], np.float32(np.nan), seen).astype(np.float32)
+
+
 def phantom_scans(work: tuple[int, int]) -> list[BankedScan]:
     """Make one phantom of (seed, rows and columns)."""
     seed, size = work
     head = make_head(seed, size=size)
-    labels = mask_labels(head.masks, head.pixel_spacing_mm[0] * head.pixel_spacing_mm[1])
+    labels = seen_labels(
+        mask_labels(head.masks, head.pixel_spacing_mm[0] * head.pixel_spacing_mm[1]), head.signal_to_noise
+    )
     name = f"phantom-{seed}"
     spacing = (head.slice_spacing_mm, *head.pixel_spacing_mm)
     return [banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels), head.masks)]
