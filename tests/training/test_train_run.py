@@ -17,6 +17,7 @@ from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import read_release
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.phantom import GENERATION
 from triage_node.training.bank_building import build_banks
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
 from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
@@ -245,6 +246,16 @@ def test_made_up_scans_of_another_plan_are_not_trained_on(tmp_path):
     for other in (MadeUp(0, 2, 64), MadeUp(0, 0, 64), MadeUp(0, 1, 64, seed=2)):
         with pytest.raises(ConfigurationRejected, match="phantom was made with"):
             build_banks(SCANS, replace(planned, made_up=other), tmp_path, 1, quiet)
+
+
+def test_made_up_scans_of_an_earlier_generation_are_not_trained_on(tmp_path, monkeypatch):
+    planned = replace(CONFIGURATION, made_up=MadeUp(pasted_per_head=0, phantoms=1, phantom_size=64))
+    build_banks(SCANS, planned, tmp_path, 1, quiet)
+    monkeypatch.setattr("triage_node.training.bank_building.GENERATION", GENERATION + 1)
+    with pytest.raises(
+        ConfigurationRejected, match=f"made with generation = {GENERATION} and {GENERATION + 1} is wanted"
+    ):
+        build_banks(SCANS, planned, tmp_path, 1, quiet)
 
 
 def test_a_training_that_diverged_ends_in_no_release_and_says_what_to_do(tmp_path):

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from triage_node.core.errors import ConfigurationRejected
+from triage_node.phantom import GENERATION
 from triage_node.training.bank_writing import write_bank
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.datasets import LabelledScan
@@ -44,8 +45,14 @@ def build_banks(
         "pasted_per_head": plan.pasted_per_head,
         "pasted_least_rise_hu": plan.pasted_least_rise_hu,
         "seed": plan.seed,
+        "generation": GENERATION,
     }
-    phantom_by: MadeBy = {"phantoms": plan.phantoms, "phantom_size": plan.phantom_size, "seed": plan.seed}
+    phantom_by: MadeBy = {
+        "phantoms": plan.phantoms,
+        "phantom_size": plan.phantom_size,
+        "seed": plan.seed,
+        "generation": GENERATION,
+    }
     _refuse_other_plan(folder / "pasted", pasted_by)
     _refuse_other_plan(folder / "phantom", phantom_by)
     _refuse_other_scans(folder / "real", scans)
@@ -109,9 +116,9 @@ def _refuse_other_scans(folder: Path, scans: Sequence[LabelledScan]) -> None:
 def _refuse_other_plan(folder: Path, plan: MadeBy) -> None:
     """A bank of other made-up scans would be trained on, while the model card describes those of the plan."""
     made_by = SliceBank(folder).made_by if SliceBank.exists(folder) else {}
-    for name, made in made_by.items():
-        if made != plan.get(name):
+    for name, wanted in plan.items():
+        if made_by and made_by.get(name) != wanted:
             raise ConfigurationRejected(
-                f"{folder} was made with {name} = {made} and [made_up] asks for {plan.get(name)}; "
+                f"{folder} was made with {name} = {made_by.get(name, 'unknown')} and {wanted} is wanted now; "
                 "delete the folder, or give another --out or --banks"
             )
