@@ -204,7 +204,7 @@ def _inside(making: _Making, wanted: tuple[str, ...]) -> _Inside:
 
 
 def _signal_to_noise(rise_hu: FloatArray, masks: npt.NDArray[np.uint8], making: _Making, hollow: Cavity) -> FloatArray:
-    """How far each kind stands out from grey matter on each slice: the sum over its spots of grain, (slices, subtypes)."""
+    """How far each kind stands out from grey matter on each slice, to a matched filter in the grain : (slices, subtypes)."""
     pixel_mm = making.grid.pixel_mm
     clear = making.grid.coverage(hollow.depth_mm - np.float32(BLUR_OF_BONE_MM)) > CLEAR_OF_BONE
     energy = np.square(np.maximum(rise_hu, 0.0)) * clear

@@ -17,6 +17,9 @@ from triage_node.phantom.texture import Texture
 CORONAL_Y_MM, LAMBDOID_Y_MM = -24.0, 56.0
 """Sutures that stop an epidural bleed, because the dura is fixed there."""
 
+PAST_SUTURE = 1.2
+"""How much an epidural bleed thins for each mm past a suture, mm."""
+
 
 SWELLING = 3.0
 """Blood widens the sulci that it fills."""
@@ -139,7 +142,7 @@ def _lens(rng: np.random.Generator, plan: LesionPlan, where: Compartments, textu
     for suture_y in (CORONAL_Y_MM, LAMBDOID_Y_MM):
         if abs(plan.center_mm[1] - suture_y) > 6.0:
             past = (grid.y - np.float32(suture_y)) * math.copysign(1.0, suture_y - plan.center_mm[1])
-            score = score - 1.2 * np.maximum(past, 0.0)
+            score = score - PAST_SUTURE * np.maximum(past, 0.0)
     allowed = np.clip(where.depth_mm[box] / np.float32(where.grid.pixel_mm) + 0.5, 0.0, 1.0)
     return box, _filled(grid, np.asarray(score, dtype=np.float32), allowed, plan.volume_ml, 0.5)
 

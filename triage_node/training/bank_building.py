@@ -115,9 +115,11 @@ def _refuse_other_scans(folder: Path, scans: Sequence[LabelledScan]) -> None:
 
 def _refuse_other_plan(folder: Path, plan: MadeBy) -> None:
     """A bank of other made-up scans would be trained on, while the model card describes those of the plan."""
-    made_by = SliceBank(folder).made_by if SliceBank.exists(folder) else {}
+    if not SliceBank.exists(folder):
+        return
+    made_by = SliceBank(folder).made_by
     for name, wanted in plan.items():
-        if made_by and made_by.get(name) != wanted:
+        if made_by.get(name) != wanted:
             raise ConfigurationRejected(
                 f"{folder} was made with {name} = {made_by.get(name, 'unknown')} and {wanted} is wanted now; "
                 "delete the folder, or give another --out or --banks"
