@@ -110,6 +110,17 @@ def test_a_slice_is_read_in_the_light_of_its_neighbours():
     assert (before[0, 0] - after[0, 0]).abs().item() > 1e-6
 
 
+def test_a_shadow_on_one_slice_weighs_less_than_blood_on_three():
+    model = SequenceModel(10, 1, units=16, subject_head="cnn_neighbours").eval()
+    features, mask = torch.zeros(2, 8, 10), torch.ones(2, 8, dtype=torch.bool)
+    logits = torch.full((2, 8, 1), -4.0)
+    logits[0, 3], logits[1, 3:6] = 4.0, 3.0
+    with torch.inference_mode():
+        once, thrice = model(features, logits, mask).subjects[:, 0].tolist()
+    assert once == pytest.approx(0.0, abs=0.1)
+    assert thrice == pytest.approx(3.0, abs=0.1)
+
+
 def test_both_stages_read_the_same_features():
     network = CascadeNetwork(Architecture()).eval()
     with torch.inference_mode():

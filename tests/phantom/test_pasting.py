@@ -38,6 +38,14 @@ def test_cavity_of_an_adult_is_found(compartments: Compartments) -> None:
     assert (compartments.ventricle.sum() * compartments.grid.voxel_ml) > 1
 
 
+def test_only_what_lies_behind_can_lie_below_the_tentorium(compartments: Compartments) -> None:
+    """Epidural bleeds of the temporal lobe, the most frequent place, are pasted beside the skull base."""
+    front = compartments.grid.y < -10
+    low = compartments.grid.z < -20
+    assert (compartments.above_tentorium_mm[front & low] > 4).all()
+    assert (compartments.above_tentorium_mm[~front & (compartments.grid.y > 0) & (compartments.grid.z < -40)] < 0).all()
+
+
 @pytest.mark.parametrize("kind", ["CPH", "SDH", "EDH", "SAH"])
 def test_pasted_blood_is_brighter_than_what_it_covers(
     background: PhantomHead, compartments: Compartments, kind: str

@@ -8,7 +8,14 @@ import torch
 
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.hounsfield import THIRD_WINDOWS, network_windows
-from triage_node.training.augmentation import Augmentation, at_size, augmented, drawn_transforms, transformed
+from triage_node.training.augmentation import (
+    Augmentation,
+    at_size,
+    augmented,
+    changed_intensity,
+    drawn_transforms,
+    transformed,
+)
 from triage_node.training.bank_writing import write_bank
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
 from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
@@ -121,6 +128,19 @@ def test_slices_of_one_scan_share_one_geometric_transform():
     apart, _ = augmented(volume, None, None, 64, network_windows(), still, torch.Generator().manual_seed(1))
     torch.testing.assert_close(together[0], together[2])
     assert not torch.allclose(apart[0], apart[2])
+
+
+@pytest.mark.parametrize("size", [32, 144, 256])
+def test_a_scanner_brightens_or_darkens_what_lies_beside_bone_alone(size):
+    rim = replace(Augmentation(), hu_shift=0, hu_gain=0, noise_hu=0, blur_share=0, sharpen_share=0, rim_hu=10)
+    volume = torch.full((64, 1, size, size), 30.0)
+    volume[..., : size // 8] = 1000.0
+    changed = changed_intensity(volume, rim, torch.Generator().manual_seed(1)) - 30.0
+    beside, far = changed[:, 0, size // 2, size // 8], changed[:, 0, size // 2, -1]
+    assert beside.max() > 5
+    assert beside.min() < -5
+    assert beside.abs().max() <= 10
+    assert not far.any()
 
 
 def test_the_windows_of_training_are_those_of_the_node():

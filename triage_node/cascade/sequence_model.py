@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 RECURRENCES = ("gru", "lstm")
-SUBJECT_HEADS = ("pooled", "log_sum_exp", "cnn_log_sum_exp")
+SUBJECT_HEADS = ("pooled", "log_sum_exp", "cnn_log_sum_exp", "cnn_neighbours")
 
 _LOG_SUM_EXP_SHARPNESS = 6.0
 """Between a mean (towards 0) and a maximum (large) over the slices."""
+_OWN_SHARE = 0.5
+"""A slice's weight in the mean with its two neighbours."""
 
 
 class SequenceLogits(NamedTuple):
@@ -40,6 +42,20 @@ def _smooth_maximum(logits: Tensor, mask: Tensor) -> Tensor:
     return torch.logsumexp(scaled, dim=1) / _LOG_SUM_EXP_SHARPNESS
 
 
+def _with_neighbours(logits: Tensor, mask: Tensor) -> Tensor:
+    """Mean of each slice with the slices below and above it, where there are any : (scans, slices, outputs)."""
+    here = mask[..., None].to(logits.dtype)
+    beside = (1.0 - _OWN_SHARE) / 2.0
+
+    def summed(values: Tensor) -> Tensor:
+        total = _OWN_SHARE * values
+        total[:, 1:] += beside * values[:, :-1]
+        total[:, :-1] += beside * values[:, 1:]
+        return total
+
+    return summed(logits * here) / summed(here).clamp_min(beside)
+
+
 class SequenceModel(nn.Module):
     """A bidirectional RNN over slices with a slice head and a subject head.
 
@@ -58,7 +74,8 @@ class SequenceModel(nn.Module):
     subject_head
         ``pooled``: linear on [maximum; attention mean] of the states. ``log_sum_exp``: smooth maximum of the slice
         logits. ``cnn_log_sum_exp``: smooth maximum of the CNN's own logits, for few patients, on whose features an RNN
-        over-fits; the RNN then reads slices alone.
+        over-fits; the RNN then reads slices alone. ``cnn_neighbours``: the same after each slice was averaged with its
+        neighbours, since blood is seldom on one slice and a deceptive shadow often is.
     """
 
     def __init__(
@@ -111,8 +128,10 @@ class SequenceModel(nn.Module):
         slice_logits = (self.slice_head(states) + cnn_logits) * mask[..., None]
         subject_logits: Tensor
         if self.subject_head_name != "pooled":
-            of_cnn = self.subject_head_name == "cnn_log_sum_exp"
-            smooth = _smooth_maximum(cnn_logits if of_cnn else slice_logits, mask)
+            read = slice_logits if self.subject_head_name == "log_sum_exp" else cnn_logits
+            if self.subject_head_name == "cnn_neighbours":
+                read = _with_neighbours(read, mask)
+            smooth = _smooth_maximum(read, mask)
             subject_logits = smooth * self.subject_head.weight.T + self.subject_head.bias
         else:
             subject_logits = self.subject_head(self._pooled(states, mask))

@@ -22,6 +22,24 @@ KERNELS: Mapping[str, tuple[float, float, float]] = {
 
 _REFERENCE_PIXEL_MM = 0.46
 
+RIM_HU, RIM_SD_HU, LARGEST_RIM_HU = 10.0, 4.0, 20.0
+"""How much brighter brain is beside the skull: 3 to 5 mm below it 30 heads of CT-ICH lie 5 to 18 HU above their own depths, one
+head of a GE HiSpeed 19, of which the cortex explains 2."""
+
+RIM_MM, RIM_POWER = 20.0, 1.5
+"""How it fades with depth: by half 16 mm below the skull, as in the same heads."""
+
+
+def drawn_rim_hu(rng: np.random.Generator) -> float:
+    """Draw how strongly a scanner's beam hardening brightens what lies beside bone, HU."""
+    return float(np.clip(rng.normal(RIM_HU, RIM_SD_HU), 0.0, LARGEST_RIM_HU))
+
+
+def rim(depth_mm: FloatArray, strength_hu: float) -> FloatArray:
+    """What beam hardening adds below the inner table, HU; ``depth_mm`` is positive inside the cavity."""
+    fade = np.exp(-np.power(np.maximum(depth_mm, 0.0) * np.float32(1 / RIM_MM), np.float32(RIM_POWER)))
+    return np.asarray(np.float32(strength_hu) * fade, dtype=np.float32)
+
 
 def beam_hardening(hu: FloatArray, grid: HeadGrid, strength_hu: float) -> None:
     """Darken and brighten the bands between the petrous bones, in place."""

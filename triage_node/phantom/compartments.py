@@ -24,6 +24,9 @@ _WORK_MM = 1.4
 _NECK_MM = 2.8
 """Half width of the bridges of tissue that do not count as a way out of the skull."""
 
+_POSTERIOR_Y_MM = -5.0
+"""In front of this nothing lies below the tentorium: frontal and temporal lobes rest on the skull base."""
+
 
 class NoCavityFound(ValueError):
     """No closed skull was found: this volume cannot take pasted blood."""
@@ -63,11 +66,12 @@ def find_compartments(
     above = grid.z - rise
     upper_falx = np.where((above > 12.0) | (np.abs(grid.y) > 38.0), np.abs(midline) - 0.8, np.float32(30.0))
     falx = np.where(above > -15.0, upper_falx, np.float32(30.0))
+    tentorium = np.where(grid.y > _POSTERIOR_Y_MM, above + 26.0, np.float32(40.0))
     return Compartments(
         grid,
         depth,
         midline,
-        np.asarray(above + 26.0, dtype=np.float32),
+        np.asarray(tentorium, dtype=np.float32),
         csf.astype(np.float32),
         ventricle.astype(np.float32),
         falx.astype(np.float32),
