@@ -18,8 +18,8 @@ SUBJECT_HEADS = ("pooled", "log_sum_exp", "cnn_log_sum_exp", "cnn_neighbours")
 
 _LOG_SUM_EXP_SHARPNESS = 6.0
 """Between a mean (towards 0) and a maximum (large) over the slices."""
-_OWN_SHARE = 0.5
-"""A slice's weight in the mean with its two neighbours."""
+NEIGHBOUR_WEIGHTS = (0.25, 0.5, 0.25)
+"""Of the slice below, the slice itself and the slice above in their mean."""
 
 
 class SequenceLogits(NamedTuple):
@@ -45,15 +45,15 @@ def _smooth_maximum(logits: Tensor, mask: Tensor) -> Tensor:
 def _with_neighbours(logits: Tensor, mask: Tensor) -> Tensor:
     """Mean of each slice with the slices below and above it, where there are any : (scans, slices, outputs)."""
     here = mask[..., None].to(logits.dtype)
-    beside = (1.0 - _OWN_SHARE) / 2.0
+    below, own, above = NEIGHBOUR_WEIGHTS
 
     def summed(values: Tensor) -> Tensor:
-        total = _OWN_SHARE * values
-        total[:, 1:] += beside * values[:, :-1]
-        total[:, :-1] += beside * values[:, 1:]
+        total = own * values
+        total[:, 1:] += below * values[:, :-1]
+        total[:, :-1] += above * values[:, 1:]
         return total
 
-    return summed(logits * here) / summed(here).clamp_min(beside)
+    return summed(logits * here) / summed(here).clamp_min(min(NEIGHBOUR_WEIGHTS))
 
 
 class SequenceModel(nn.Module):

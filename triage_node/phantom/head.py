@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from triage_node.core.finding import SUBTYPES
 from triage_node.phantom import artefacts, mimics
-from triage_node.phantom.brain import paint_brain
+from triage_node.phantom.brain import BrainTraits, paint_brain
 from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
 from triage_node.phantom.face import bone_thickness, paint_face
 from triage_node.phantom.geometry import FloatArray, HeadGrid, Point, Scan, blend, smoothly
@@ -141,6 +141,12 @@ class _Inside:
     signal_to_noise: FloatArray
     lesions: tuple[Lesion, ...]
 
+    @property
+    def least_seen(self) -> float:
+        """How far the faintest kind stands out on its best slice; infinite where nothing bleeds."""
+        best = self.signal_to_noise.max(axis=0)
+        return min((float(best[SUBTYPES.index(lesion.kind)]) for lesion in self.lesions), default=math.inf)
+
 
 def _wanted(rng: np.random.Generator, kinds: Sequence[str] | None) -> tuple[str, ...]:
     """The kinds to draw, in the order of ``SUBTYPES``."""
@@ -185,34 +191,38 @@ def _bulge(grid: HeadGrid, texture: Texture) -> FloatArray:
 
 def _inside(making: _Making, wanted: tuple[str, ...]) -> _Inside:
     """Paint brain and bleeds in the box of the brain; what nobody would see nobody would label, and is planned again."""
-    rng, texture, hollow = making.rng, making.texture, making.hollow
-    box = making.grid.box(*_BRAIN)
+    hollow, box = making.hollow, making.grid.box(*_BRAIN)
     grid = making.grid.part(box)
     cropped = Cavity(hollow.depth_mm[box], hollow.dome_mm[box], hollow.above_base_mm[box])
-    traits = drawn_brain(rng, making.age, "dense_sinus" in making.chosen)
-    rim_hu = artefacts.rim(cropped.depth_mm, making.rim_hu)
-    best: tuple[float, _Inside] | None = None
-    for _ in range(TRIES):
-        plans = _pushing_plans(rng, wanted, grid, cropped)
-        space = _bent(grid, plans, making.age, texture)
-        hu, compartments = paint_brain(space, cropped, traits, texture)
-        mimics.calcify(hu, space, compartments.falx_mm, making.chosen, rng, texture)
-        if "old_infarct" in making.chosen:
-            mimics.infarct(hu, space, traits.csf_hu, rng, texture)
-        hu += rim_hu  # before the blood, whose HU are those that were measured in patients, rim and all
-        plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
-        beside = np.maximum(hu, np.float32(traits.grey_hu) + rim_hu)
-        masks = np.zeros(hu.shape, dtype=np.uint8)
-        lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
-        stands_out = _signal_to_noise(hu - beside, masks, making, cropped)
-        of_kind = stands_out.max(axis=0)
-        least = min((float(of_kind[SUBTYPES.index(lesion.kind)]) for lesion in lesions), default=math.inf)
-        if best is None or least > best[0]:
-            best = least, _Inside(hu, masks, stands_out, tuple(each for each in lesions if each.volume_ml >= LEAST_ML))
-        if least >= SEEN_SIGNAL_TO_NOISE:
+    traits = drawn_brain(making.rng, making.age, "dense_sinus" in making.chosen)
+    best = _planned_brain(making, wanted, grid, cropped, traits)
+    latest = best
+    for _ in range(TRIES - 1):
+        if latest.least_seen >= SEEN_SIGNAL_TO_NOISE:
             break
-    assert best is not None
-    return best[1]
+        latest = _planned_brain(making, wanted, grid, cropped, traits)
+        best = max(best, latest, key=lambda each: each.least_seen)
+    return replace(best, lesions=tuple(each for each in best.lesions if each.volume_ml >= LEAST_ML))
+
+
+def _planned_brain(
+    making: _Making, wanted: tuple[str, ...], grid: HeadGrid, hollow: Cavity, traits: BrainTraits
+) -> _Inside:
+    """Plan bleeds, and paint the brain that they push, then them."""
+    rng, texture = making.rng, making.texture
+    plans = _pushing_plans(rng, wanted, grid, hollow)
+    space = _bent(grid, plans, making.age, texture)
+    hu, compartments = paint_brain(space, hollow, traits, texture)
+    mimics.calcify(hu, space, compartments.falx_mm, making.chosen, rng, texture)
+    if "old_infarct" in making.chosen:
+        mimics.infarct(hu, space, traits.csf_hu, rng, texture)
+    rim_hu = artefacts.rim(hollow.depth_mm, making.rim_hu)
+    hu += rim_hu  # before the blood, whose HU are those that were measured in patients, rim and all
+    plans += planned_bleeds(rng, (kind for kind in ("SAH", "IVH") if kind in wanted), compartments)
+    beside = np.maximum(hu, np.float32(traits.grey_hu) + rim_hu)
+    masks = np.zeros(hu.shape, dtype=np.uint8)
+    lesions = tuple(_bleed(hu, masks, plan, compartments, rng, texture) for plan in plans)
+    return _Inside(hu, masks, _signal_to_noise(hu - beside, masks, making, hollow), lesions)
 
 
 def _signal_to_noise(rise_hu: FloatArray, masks: npt.NDArray[np.uint8], making: _Making, hollow: Cavity) -> FloatArray:

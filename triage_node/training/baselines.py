@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from triage_node.cascade.sequence_model import NEIGHBOUR_WEIGHTS
 from triage_node.training.delong import auc_estimate
 from triage_node.training.estimates import Estimate
 from triage_node.training.metrics import clustered_metrics
@@ -19,7 +20,6 @@ from triage_node.training.out_of_fold import OutOfFold
 from triage_node.training.positional_baseline import positional_scores
 
 FloatArray = npt.NDArray[np.float64]
-_MOVING_AVERAGE = (0.25, 0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BaselineRow:
 
 def moving_average(scores: FloatArray) -> FloatArray:
     """Average each slice with its two neighbours, half the weight on itself : (slices,)."""
-    return np.convolve(np.pad(scores, 1, mode="edge"), _MOVING_AVERAGE, "valid")
+    return np.convolve(np.pad(scores, 1, mode="edge"), NEIGHBOUR_WEIGHTS, "valid")
 
 
 def baseline_rows(found: OutOfFold) -> list[BaselineRow]:
