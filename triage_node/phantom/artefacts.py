@@ -22,7 +22,7 @@ KERNELS: Mapping[str, tuple[float, float, float]] = {
 
 _REFERENCE_PIXEL_MM = 0.46
 
-RIM_HU, RIM_SD_HU, LARGEST_RIM_HU = 10.0, 4.0, 20.0
+RIM_HU, RIM_SD_HU, LARGEST_RIM_HU = 13.5, 4.0, 24.0
 """How much brighter brain is beside the skull: 2 to 4 mm below it 30 heads of CT-ICH lie 5 to 18 HU above their own depths, one
 head of a GE HiSpeed 19, of which the cortex explains 2."""
 

@@ -68,6 +68,12 @@ POSTERIOR_SHARE = 0.18
 
 LARGEST_POSTERIOR_ML = 8.0
 
+CISTERNS_UP_TO_MM = 12.0
+"""Deep CSF outside the ventricles that lies higher is the fissure between the hemispheres, and no basal cistern."""
+
+LOWEST_MM = -45.0
+"""No bleed starts lower than the pons: around the cord in the foramen magnum there is room, but no head bleeds there alone."""
+
 SATELLITE = 0.5
 """The largest share of the main bleed's volume that another of its kind has."""
 
@@ -108,7 +114,7 @@ def planned(
     elif variant == "posterior":
         volume_ml = min(volume_ml, LARGEST_POSTERIOR_ML)
     for found, allowed in _places(kind, variant, volume_ml, where):
-        place = _place(rng, where.grid, allowed)
+        place = _place(rng, where.grid, allowed & (where.grid.z > LOWEST_MM))
         if place is not None:
             return LesionPlan(kind, volume_ml, hu, place, found)
     return None
@@ -149,7 +155,8 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
         return [(variant, below), *anywhere] if variant == "posterior" else anywhere
     if kind == "SAH":
         space = where.csf > 0.3
-        near = (depth > 2.0) & (depth < 16.0) & above if variant == "sulci" else (depth > 18.0) & (m < 42.0)
+        basal = (depth > 18.0) & (m < 42.0) & (where.grid.z < CISTERNS_UP_TO_MM)
+        near = (depth > 2.0) & (depth < 16.0) & above if variant == "sulci" else basal
         return [(variant, space & near), (variant, space & (depth > 2.0))]
     return [(variant, where.ventricle > 0.6)]
 

@@ -69,7 +69,7 @@ def drawn_face(rng: np.random.Generator) -> FaceTraits:
 def drawn_brain(rng: np.random.Generator, age: int, dense_sinus: bool) -> BrainTraits:
     """Draw tissue values and how much room atrophy has left to CSF."""
     atrophy = float(np.clip((age - 35) / 45 + rng.normal(0, 0.35), -0.4, 1.6))
-    white = float(rng.uniform(26.0, 31.5))
+    white = float(rng.uniform(22.5, 28.0))
     blood = float(rng.uniform(58, 76) if dense_sinus else rng.uniform(44, 58))
     widening = -0.2 + 1.7 * atrophy
     return BrainTraits(

@@ -26,8 +26,9 @@ SHOWN_MM2 = 16.0
 """Area of blood from which a slice is labelled as showing it."""
 HINT_MM2 = 1.0
 """Between this area and ``SHOWN_MM2`` nobody could say: the label is unknown."""
-LEAST_SIGNAL_TO_NOISE = 5.0
-"""Rose's criterion (J Opt Soc Am 1948, 38:196-208): what stands out less from its grain nobody could say is there."""
+LEAST_SIGNAL_TO_NOISE = 7.0
+"""What stands out less from its grain nobody could say is there: Rose's criterion, 5 (J Opt Soc Am 1948, 38:196-208), is for even
+grain."""
 
 Work = TypeVar("Work")
 Made = TypeVar("Made")
