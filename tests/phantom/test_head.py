@@ -13,6 +13,7 @@ from scipy import ndimage
 from triage_node.core.finding import SUBTYPES
 from triage_node.core.head_check import check_head
 from triage_node.phantom import PhantomHead, make_head
+from triage_node.phantom.head import SEEN_SIGNAL_TO_NOISE
 from triage_node.phantom.lesion_statistics import STATISTICS
 
 SIZE = 160
@@ -107,17 +108,18 @@ def stands_out_mm2(head: PhantomHead, kind: str) -> float:
     return float((of_kind.astype(bool) & brighter).sum(axis=(1, 2)).max()) * pixel_mm**2
 
 
-@pytest.mark.parametrize("seed", [400004, 400046, 400069])  # where the first plan hides a kind in bone or among brain
+@pytest.mark.parametrize("seed", [400006, 400007, 400029])  # where the first plan hides a kind in bone or among brain
 def test_each_kind_of_blood_can_be_seen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = make_head(seed, size=SIZE)
-    assert min(stands_out_mm2(seen, lesion.kind) for lesion in seen.lesions) > 25
+    stands_out = min(stands_out_mm2(seen, lesion.kind) for lesion in seen.lesions)
+    assert stands_out > 25
     monkeypatch.setattr("triage_node.phantom.head.TRIES", 1)
     hidden = make_head(seed, size=SIZE)
-    assert min(stands_out_mm2(hidden, lesion.kind) for lesion in hidden.lesions) < 20
+    assert min(stands_out_mm2(hidden, lesion.kind) for lesion in hidden.lesions) < 0.6 * stands_out
     kinds = {SUBTYPES.index(lesion.kind) for lesion in seen.lesions}
     assert {SUBTYPES.index(lesion.kind) for lesion in hidden.lesions} <= kinds
-    assert min(seen.signal_to_noise[:, kind].max() for kind in kinds) >= 7
-    assert min(hidden.signal_to_noise[:, kind].max() for kind in kinds) < 7
+    assert min(seen.signal_to_noise[:, kind].max() for kind in kinds) >= SEEN_SIGNAL_TO_NOISE
+    assert min(hidden.signal_to_noise[:, kind].max() for kind in kinds) < SEEN_SIGNAL_TO_NOISE
 
 
 def test_of_plans_that_all_hide_a_kind_the_least_hidden_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +130,17 @@ def test_of_plans_that_all_hide_a_kind_the_least_hidden_is_kept(monkeypatch: pyt
 
     seen = [least_seen(tries) for tries in (1, 4, 8)]
     assert seen == sorted(seen)
-    assert seen[0] < seen[-1] < 7
+    assert seen[0] < seen[-1] < SEEN_SIGNAL_TO_NOISE
+
+
+def test_blood_as_bright_as_brain_is_not_seen_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stands_out(more_hu: float) -> float:
+        monkeypatch.setattr("triage_node.phantom.lesion_plan.drawn_hu", lambda *_: 36.0 + more_hu)
+        monkeypatch.setattr("triage_node.phantom.lesion_plan.drawn_volume_ml", lambda *_, **__: 40.0)
+        monkeypatch.setattr("triage_node.phantom.head.TRIES", 1)
+        return float(make_head(9, kinds=("CPH",), size=SIZE).signal_to_noise.max())
+
+    assert stands_out(25.0) > SEEN_SIGNAL_TO_NOISE > 3 * stands_out(0.0)
 
 
 def test_brain_beside_the_skull_is_brightened_by_the_scanner(monkeypatch: pytest.MonkeyPatch) -> None:

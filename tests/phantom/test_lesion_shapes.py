@@ -5,7 +5,14 @@ import pytest
 
 from triage_node.phantom.brain import paint_brain
 from triage_node.phantom.geometry import HeadGrid, Pose, Scan
-from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned, planned_bleeds
+from triage_node.phantom.lesion_plan import (
+    CISTERNS_UP_TO_MM,
+    LOWEST_MM,
+    Compartments,
+    LesionPlan,
+    planned,
+    planned_bleeds,
+)
 from triage_node.phantom.lesion_shapes import CORONAL_Y_MM, LAMBDOID_Y_MM, SWELLING, THICKEST_MM, Drawn, drawn
 from triage_node.phantom.shapes import Space
 from triage_node.phantom.skull import cavity
@@ -76,6 +83,20 @@ def test_subdural_bleed_is_a_shell_that_does_not_cross_the_midline(head: Compart
 def test_subarachnoid_bleed_stays_in_fluid(head: Compartments) -> None:
     for _, bleed in bleeds(head, "SAH"):
         assert (head.csf[bleed.box][bleed.amount > 0.4] > 0.4 / SWELLING - 0.01).all()
+
+
+@pytest.mark.parametrize("kind", ["CPH", "SAH"])
+def test_no_bleed_starts_around_the_cord(head: Compartments, kind: str) -> None:
+    canal = (head.grid.z < LOWEST_MM) & (head.csf > 0.3)
+    assert canal.any()
+    for plan, _ in bleeds(head, kind, 60):
+        assert plan.center_mm[2] > LOWEST_MM
+
+
+def test_blood_in_cisterns_does_not_start_in_the_upper_fissure(head: Compartments) -> None:
+    heights = [plan.center_mm[2] for plan, _ in bleeds(head, "SAH", 60) if plan.variant == "cisterns"]
+    assert len(heights) > 5
+    assert max(heights) < CISTERNS_UP_TO_MM
 
 
 def test_ventricular_bleed_stays_in_ventricles(head: Compartments) -> None:

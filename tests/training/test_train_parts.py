@@ -230,7 +230,7 @@ def test_a_phantom_is_banked_with_masks_where_its_labels_are():
 
 def test_blood_that_a_slice_hides_is_not_labelled():
     labels = np.array([[1, 1, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]], np.float32)
-    clear = np.array([[20, 0, 0, 0, 4], [0, 0, 3, 0, 0], [0, 0, 6, 0, 0], [0, 0, 0, 0, 0]], np.float32)
+    clear = np.array([[20, 0, 0, 0, 6], [0, 0, 5, 0, 0], [0, 0, 8, 0, 0], [0, 0, 0, 0, 0]], np.float32)
     seen = seen_labels(labels, clear)
     assert seen[0, :5].tolist() == [1, 1, 0, 0, 0]
     assert math.isnan(seen[0, 5])

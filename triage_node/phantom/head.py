@@ -32,8 +32,8 @@ VISIBLE = 0.4
 
 SEEN_SIGNAL_TO_NOISE = 10.0
 """A kind of blood is seen where on one slice it stands out from grey matter so many times as much as the grain does. Rose's
-criterion for one disc in even grain is 5 (J Opt Soc Am 1948, 38:196-208); a head has folds, sheets and bone: of bleeds
-below 9 half were not found by eye, of those above 10 none was missed."""
+criterion for one disc in even grain is 5 (J Opt Soc Am 1948, 38:196-208); a head has folds, sheets and bone: of six bleeds
+at 8 to 9 the eye found three, of those from 10 on nearly all."""
 
 LEAST_RISE_HU = 6.0
 """Blood that rises by less above the grey matter beside it passes for grey matter, however large it is: cortex differs by as much."""
