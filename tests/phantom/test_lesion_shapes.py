@@ -1,5 +1,7 @@
 """Each kind of blood obeys its anatomical rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,15 @@ def test_subdural_bleed_is_a_shell_that_does_not_cross_the_midline(head: Compart
 def test_subarachnoid_bleed_stays_in_fluid(head: Compartments) -> None:
     for _, bleed in bleeds(head, "SAH"):
         assert (head.csf[bleed.box][bleed.amount > 0.4] > 0.4 / SWELLING - 0.01).all()
+
+
+def test_subdural_blood_without_room_stays_a_crescent(head: Compartments) -> None:
+    thin = replace(head, above_tentorium_mm=np.where(np.abs(head.grid.z - 20.0) < 6.0, 40.0, -40.0).astype(np.float32))
+    plan = LesionPlan("SDH", 90.0, 55.0, (60.0, 0.0, 20.0), "convexity")
+    rng = np.random.default_rng(5)
+    bleed = drawn(rng, plan, thin, Texture(rng))
+    assert 5.0 < bleed.amount.sum() * head.grid.voxel_ml < 0.7 * plan.volume_ml
+    assert np.percentile(head.depth_mm[bleed.box][bleed.amount > 0.5], 99) < 1.6 * THICKEST_MM
 
 
 @pytest.mark.parametrize("kind", ["CPH", "SAH"])
