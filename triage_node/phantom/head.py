@@ -36,7 +36,7 @@ criterion for one disc in even grain is 5 (J Opt Soc Am 1948, 38:196-208); a hea
 at 8 to 9 the eye found three, of those from 10 on nearly all."""
 
 LEAST_RISE_HU = 6.0
-"""Blood that rises by less above the grey matter beside it passes for grey matter, however large it is: cortex differs by as much."""
+"""Blood that rises by less above the grey matter beside it passes for grey matter, however large it is."""
 
 BLUR_OF_BONE_MM, CLEAR_OF_BONE = 2.0, 0.95
 """So near the skull, and where less than so much of a voxel lies farther in, blood cannot be told from the blur of the bone."""
