@@ -24,7 +24,7 @@ _REFERENCE_PIXEL_MM = 0.46
 
 RIM_HU, RIM_SD_HU, LARGEST_RIM_HU = 13.5, 4.0, 24.0
 """How much brighter brain is beside the skull: 2 to 4 mm below it 30 heads of CT-ICH lie 5 to 18 HU above their own depths, one
-head of a GE HiSpeed 19. With this strength made-up heads have the medians of those 30 at every depth."""
+head of a GE HiSpeed 19. With this strength the medians of made-up heads are within 1.4 HU of those 30 at every depth."""
 
 RIM_MM, RIM_POWER = 20.0, 1.5
 """How it fades with depth: by half 16 mm below the skull, as in the same heads."""

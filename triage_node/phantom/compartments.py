@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from triage_node.phantom.geometry import FloatArray, HeadGrid, Pose, Scan
-from triage_node.phantom.lesion_plan import Compartments
+from triage_node.phantom.lesion_plan import POSTERIOR_Y_MM, Compartments
 
 BONE_HU = 250.0
 SMALLEST_CAVITY_MM2 = 5000.0
@@ -23,9 +23,6 @@ _WORK_MM = 1.4
 """In-plane spacing at which compartments are searched for."""
 _NECK_MM = 2.8
 """Half width of the bridges of tissue that do not count as a way out of the skull."""
-
-_POSTERIOR_Y_MM = -5.0
-"""In front of this nothing lies below the tentorium: frontal and temporal lobes rest on the skull base."""
 
 
 class NoCavityFound(ValueError):
@@ -66,7 +63,7 @@ def find_compartments(
     above = grid.z - rise
     upper_falx = np.where((above > 12.0) | (np.abs(grid.y) > 38.0), np.abs(midline) - 0.8, np.float32(30.0))
     falx = np.where(above > -15.0, upper_falx, np.float32(30.0))
-    tentorium = np.where(grid.y > _POSTERIOR_Y_MM, above + 26.0, np.float32(40.0))
+    tentorium = np.where(grid.y > POSTERIOR_Y_MM, above + 26.0, np.float32(40.0))
     return Compartments(
         grid,
         depth,

@@ -18,7 +18,7 @@ from triage_node.phantom.brain import BrainTraits, paint_brain
 from triage_node.phantom.dura import callosal_depth, falx_distance, tentorium_distance, tentorium_height
 from triage_node.phantom.face import bone_thickness, paint_face
 from triage_node.phantom.geometry import FloatArray, HeadGrid, Point, Scan, blend, smoothly
-from triage_node.phantom.lesion_plan import Compartments, LesionPlan, planned_bleeds
+from triage_node.phantom.lesion_plan import POSTERIOR_Y_MM, Compartments, LesionPlan, planned_bleeds
 from triage_node.phantom.lesion_shapes import drawn, oedema
 from triage_node.phantom.lesion_statistics import drawn_kinds
 from triage_node.phantom.scans import Lesion, PhantomHead
@@ -251,7 +251,7 @@ def _pushing_plans(
     callosal = callosal_depth(grid.y, grid.z)
     dry = np.zeros(grid.shape, dtype=np.float32)
     tentorium_mm = tentorium_distance(m, grid.y, tent)
-    above = np.where(grid.y > -5, tent, np.float32(40.0))
+    above = np.where(grid.y > POSTERIOR_Y_MM, tent, np.float32(40.0))
     rough = Compartments(grid, hollow.depth_mm, grid.x, above, dry, dry, falx_distance(m, callosal, tent), tentorium_mm)
     return planned_bleeds(rng, kinds, rough)
 

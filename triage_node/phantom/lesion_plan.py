@@ -68,6 +68,9 @@ POSTERIOR_SHARE = 0.18
 
 LARGEST_POSTERIOR_ML = 8.0
 
+POSTERIOR_Y_MM = -5.0
+"""In front of this nothing lies below the tentorium: frontal and temporal lobes rest on the skull base."""
+
 CISTERNS_UP_TO_MM = 12.0
 """Deep CSF outside the ventricles that lies higher is the fissure between the hemispheres, and no basal cistern."""
 
