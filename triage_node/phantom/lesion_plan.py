@@ -6,14 +6,14 @@ In: where skull, falx, tentorium, CSF and ventricles lie, and the kinds wanted. 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from triage_node.phantom.geometry import FloatArray, HeadGrid, Point
-from triage_node.phantom.lesion_statistics import drawn_count, drawn_hu, drawn_volume_ml
+from triage_node.phantom.lesion_statistics import drawn_count, drawn_hu, drawn_spot, drawn_volume_ml
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,18 @@ class LesionPlan:
 SLANT_MM = 3.5
 """Bleeds under the skull start where it changes by less than this between slices: elsewhere bone hides them."""
 
-POSTERIOR_SHARE = 0.18
-"""Share of parenchymal bleeds in brainstem and cerebellum."""
+PARENCHYMAL_SHARE: Mapping[str, float] = {"": 0.57, "posterior": 0.15, "spot": 0.16, "brainstem": 0.12}
+"""Shares of parenchymal bleeds: anywhere, of any size in cerebellum and brainstem, and spots where shearing tears vessels, where
+grey meets white matter and in the brainstem (grades 1 and 3 of Adams et al., Histopathology 1989, 15:49-59). With them half are
+smaller than 1 mL, as in the published distribution."""
+
+SPOTS = frozenset({"spot", "brainstem"})
 
 LARGEST_POSTERIOR_ML = 8.0
+
+STEM_HALF_WIDTH_MM = 12.0
+STEM_Y_MM, STEM_Z_MM = (0.0, 25.0), (-40.0, 0.0)
+"""Where midbrain and pons lie."""
 
 POSTERIOR_Y_MM = -5.0
 """In front of this nothing lies below the tentorium: frontal and temporal lobes rest on the skull base."""
@@ -116,6 +124,9 @@ def planned(
         volume_ml = min(volume_ml, 12.0)
     elif variant == "posterior":
         volume_ml = min(volume_ml, LARGEST_POSTERIOR_ML)
+    elif variant in SPOTS:
+        spot_ml, hu = drawn_spot(rng)
+        volume_ml = spot_ml if largest_ml is None else min(spot_ml, largest_ml)
     for found, allowed in _places(kind, variant, volume_ml, where):
         place = _place(rng, where.grid, allowed & (where.grid.z > LOWEST_MM))
         if place is not None:
@@ -127,7 +138,7 @@ def _variant(rng: np.random.Generator, kind: str) -> str:
     if kind == "SDH":
         return str(rng.choice(["convexity", "falx", "tentorium"], p=[0.78, 0.13, 0.09]))
     if kind == "CPH":
-        return "posterior" if rng.random() < POSTERIOR_SHARE else ""
+        return str(rng.choice(list(PARENCHYMAL_SHARE), p=list(PARENCHYMAL_SHARE.values())))
     if kind == "SAH":
         return "cisterns" if rng.random() < 0.3 else "sulci"
     if kind == "IVH":
@@ -154,14 +165,24 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
             ("", dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(radius * 0.9, 22.0))),
             ("", dry & (depth > 6.0)),
         ]
-        below = dry & (where.above_tentorium_mm < -4.0) & (depth > 6.0)
-        return [(variant, below), *anywhere] if variant == "posterior" else anywhere
+        y, z = where.grid.y, where.grid.z
+        stem = (m < STEM_HALF_WIDTH_MM) & _between(y, STEM_Y_MM) & _between(z, STEM_Z_MM)
+        chosen = {
+            "posterior": where.above_tentorium_mm < -4.0,
+            "brainstem": stem,
+            "spot": (depth < 25.0) & (where.above_tentorium_mm > 4.0),
+        }
+        return [(variant, dry & chosen[variant] & (depth > 6.0)), *anywhere] if variant else anywhere
     if kind == "SAH":
         space = where.csf > 0.3
         basal = (depth > 18.0) & (m < 42.0) & (where.grid.z < CISTERNS_UP_TO_MM)
         near = (depth > 2.0) & (depth < 16.0) & above if variant == "sulci" else basal
         return [(variant, space & near), (variant, space & (depth > 2.0))]
     return [(variant, where.ventricle > 0.6)]
+
+
+def _between(values: FloatArray, limits: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    return (values > limits[0]) & (values < limits[1])
 
 
 def _place(rng: np.random.Generator, grid: HeadGrid, allowed: npt.NDArray[np.bool_]) -> Point | None:

@@ -39,6 +39,10 @@ FAINT_BELOW_ML: Mapping[str, float] = {"CPH": 3.0, "IVH": 3.0, "SDH": 15.0, "EDH
 A subdural bleed as dark as brain shows by its thickness, sulcal blood by its brightness alone."""
 VISIBLE_ML: Mapping[str, float] = {"CPH": 0.25, "IVH": 0.2, "SDH": 0.9, "EDH": 0.8, "SAH": 0.4}
 """The smallest main bleed of a patient, mL."""
+SPOT_ML = 0.08, 0.8
+SPOT_HU = 52.0, 72.0
+"""Torn vessels in brain leave spots of 5 to 12 mm. Clotted blood has 50 to 70 HU and more; the published percentiles, which are
+lower, are of the medians of lesions over 1 mL."""
 _NORMAL_95 = 1.645
 
 _PATTERNS: tuple[tuple[tuple[str, ...], float], ...] = (
@@ -99,3 +103,9 @@ def drawn_hu(rng: np.random.Generator, kind: str, volume_ml: float = math.inf) -
         deviate = abs(deviate)
     width = law.high_hu - law.median_hu if deviate > 0 else law.median_hu - law.low_hu
     return law.median_hu + deviate * width / _NORMAL_95
+
+
+def drawn_spot(rng: np.random.Generator) -> tuple[float, float]:
+    """Draw a spot's volume in mL, small ones as often as large ones by its logarithm, and its HU."""
+    smallest, largest = SPOT_ML
+    return math.exp(float(rng.uniform(math.log(smallest), math.log(largest)))), float(rng.uniform(*SPOT_HU))

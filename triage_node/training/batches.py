@@ -79,13 +79,26 @@ _BLOODLESS_DRAWS: Mapping[str, float] = {"pasted": 0.1, "phantom": 0.3}
 """How often a made-up slice without blood is drawn: pasted ones are seen as real slices too, phantoms' mimics only here."""
 
 
-def _draw_weights(labels: npt.NDArray[np.float32], kind: str, positive_draws: float) -> npt.NDArray[np.float64]:
+def _evened(positive: npt.NDArray[np.bool_], scan_of_slice: Indices) -> npt.NDArray[np.float64]:
+    """More draws for a scan's slices with blood the fewer it has of them, by the square root, with a mean of 1 : (slices,).
+
+    A small bleed is on one slice or two and would hardly be drawn beside those on fifteen, though it is another patient.
+    """
+    counts = np.bincount(scan_of_slice[positive], minlength=int(scan_of_slice.max(initial=0)) + 1)
+    shares = 1.0 / np.sqrt(np.maximum(counts[scan_of_slice], 1))
+    return np.asarray(shares / shares[positive].mean() if positive.any() else shares, dtype=np.float64)
+
+
+def _draw_weights(
+    labels: npt.NDArray[np.float32], scan_of_slice: Indices, kind: str, positive_draws: float
+) -> npt.NDArray[np.float64]:
     positive = labels[:, 0] == 1
+    evened = _evened(positive, scan_of_slice)
     if kind == "real":
-        weights = np.where(positive, positive_draws, 1.0)
+        weights = np.where(positive, positive_draws * evened, 1.0)
     else:
         rare = (labels[:, _RARE_KINDS] == 1).any(axis=1)
-        weights = np.where(positive, 1.0 + 1.5 * rare, _BLOODLESS_DRAWS[kind])
+        weights = np.where(positive, (1.0 + 1.5 * rare) * evened, _BLOODLESS_DRAWS[kind])
     weights = np.where(np.isnan(labels).all(axis=1), 0.0, weights)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
@@ -118,7 +131,8 @@ class MixedSlices:
             if count <= 0:
                 continue
             bank, slices = allowed[kind].bank, allowed[kind].slices()
-            weights = _draw_weights(trained_labels(bank, slices, setting), kind, phase.positive_draws)
+            labels = trained_labels(bank, slices, setting)
+            weights = _draw_weights(labels, bank.scan_of_slice[slices], kind, phase.positive_draws)
             self._parts.append((bank, slices, weights, count))
 
     def at(self, step: int) -> SliceBatch:
