@@ -108,7 +108,7 @@ def stands_out_mm2(head: PhantomHead, kind: str) -> float:
     return float((of_kind.astype(bool) & brighter).sum(axis=(1, 2)).max()) * pixel_mm**2
 
 
-@pytest.mark.parametrize("seed", [400006, 400007, 400029])  # where the first plan hides a kind in bone or among brain
+@pytest.mark.parametrize("seed", [400006, 400007, 400026])  # where the first plan hides a kind in bone or among brain
 def test_each_kind_of_blood_can_be_seen(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = make_head(seed, size=SIZE)
     stands_out = min(stands_out_mm2(seen, lesion.kind) for lesion in seen.lesions)
@@ -125,7 +125,7 @@ def test_each_kind_of_blood_can_be_seen(seed: int, monkeypatch: pytest.MonkeyPat
 def test_of_plans_that_all_hide_a_kind_the_least_hidden_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def least_seen(tries: int) -> float:
         monkeypatch.setattr("triage_node.phantom.head.TRIES", tries)
-        head = make_head(400019, size=SIZE)
+        head = make_head(400004, size=SIZE)
         return min(float(head.signal_to_noise[:, SUBTYPES.index(lesion.kind)].max()) for lesion in head.lesions)
 
     seen = [least_seen(tries) for tries in (1, 4, 8)]

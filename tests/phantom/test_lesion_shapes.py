@@ -10,12 +10,15 @@ from triage_node.phantom.geometry import HeadGrid, Pose, Scan
 from triage_node.phantom.lesion_plan import (
     CISTERNS_UP_TO_MM,
     LOWEST_MM,
+    PARENCHYMAL_SHARE,
+    SPOTS,
     Compartments,
     LesionPlan,
     planned,
     planned_bleeds,
 )
 from triage_node.phantom.lesion_shapes import CORONAL_Y_MM, LAMBDOID_Y_MM, SWELLING, THICKEST_MM, Drawn, drawn
+from triage_node.phantom.lesion_statistics import SPOT_ML
 from triage_node.phantom.shapes import Space
 from triage_node.phantom.skull import cavity
 from triage_node.phantom.texture import Texture
@@ -107,6 +110,19 @@ def test_no_bleed_starts_around_the_cord(head: Compartments, kind: str) -> None:
     assert canal.any()
     for plan in plans(head, kind, 300):
         assert plan.center_mm[2] > LOWEST_MM
+
+
+def test_spots_start_where_shearing_tears_vessels(head: Compartments) -> None:
+    made = plans(head, "CPH", 200)
+    spots = {variant: [plan for plan in made if plan.variant == variant] for variant in SPOTS}
+    for variant, share in PARENCHYMAL_SHARE.items():
+        assert np.mean([plan.variant == variant for plan in made]) == pytest.approx(share, abs=0.09)
+    for plan in (*spots["spot"], *spots["brainstem"]):
+        assert plan.volume_ml <= SPOT_ML[1]
+    for plan in spots["brainstem"]:
+        x, y, z = plan.center_mm
+        assert abs(x) < 16 and 0 < y < 25 and -40 < z < 0
+    assert np.mean([plan.volume_ml < 1 for plan in made]) == pytest.approx(0.47, abs=0.1)  # as published
 
 
 def test_blood_in_cisterns_does_not_start_in_the_upper_fissure(head: Compartments) -> None:

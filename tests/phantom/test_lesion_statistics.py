@@ -6,10 +6,13 @@ import pytest
 from triage_node.core.finding import SUBTYPES
 from triage_node.phantom.lesion_statistics import (
     FAINT_BELOW_ML,
+    SPOT_HU,
+    SPOT_ML,
     STATISTICS,
     VISIBLE_ML,
     drawn_hu,
     drawn_kinds,
+    drawn_spot,
     drawn_volume_ml,
 )
 from triage_node.phantom.mimics import CHANCE, drawn_mimics
@@ -47,6 +50,13 @@ def test_small_bleeds_are_not_faint(kind: str) -> None:
     rng = generator()
     values = [drawn_hu(rng, kind, FAINT_BELOW_ML[kind] * 0.9) for _ in range(500)]
     assert min(values) >= STATISTICS[kind].median_hu
+
+
+def test_spots_are_small_and_bright() -> None:
+    rng = generator()
+    volumes, values = np.array([drawn_spot(rng) for _ in range(1000)]).T
+    assert SPOT_ML[0] <= volumes.min() < np.median(volumes) < 0.3 < volumes.max() <= SPOT_ML[1]
+    assert SPOT_HU[0] <= values.min() < STATISTICS["CPH"].high_hu < values.max() <= SPOT_HU[1]
 
 
 def test_half_of_the_patients_bleed_and_often_in_several_ways() -> None:

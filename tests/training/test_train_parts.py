@@ -93,6 +93,17 @@ def test_a_batch_depends_on_seed_and_step_alone(banks):
     assert first.at(0).has_mask.sum() == 4
 
 
+def test_the_only_slice_with_blood_of_a_scan_is_drawn_more_often_than_each_of_many(tmp_path):
+    single, many = banked_scan("s", "s", "pasted", True, slices=6), banked_scan("m", "m", "pasted", True, slices=6)
+    many.labels[1:5, [0, 1]] = 1
+    write_bank(tmp_path / "pasted", ["all"], lambda _first: [[single, many]])
+    bank = SliceBank(tmp_path / "pasted")
+    mixed = MixedSlices({"pasted": AllowedScans(bank, np.arange(2))}, EncoderPhase(1, batch=400, pasted=1.0), "sli", 7)
+    drawn = mixed.at(0)
+    bleeding = drawn.volume_hu[drawn.labels[:, 0] == 1][:, 0, 0, 0]
+    assert (bleeding == ord("s")).float().mean() == pytest.approx(2 / (2 + 4 * 1), abs=0.07)  # twice as often as each of four
+
+
 def test_sub_lab_hides_slice_labels_of_bleeding_patients_only(banks):
     bank = banks["real"]
     slices = np.arange(len(bank))
