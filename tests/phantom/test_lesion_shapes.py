@@ -121,7 +121,9 @@ def test_spots_start_where_shearing_tears_vessels(head: Compartments) -> None:
         assert plan.volume_ml <= SPOT_ML[1]
     for plan in spots["brainstem"]:
         x, y, z = plan.center_mm
-        assert abs(x) < 16 and 0 < y < 25 and -40 < z < 0
+        assert abs(x) < 16
+        assert 0 < y < 25
+        assert -40 < z < 0
     assert np.mean([plan.volume_ml < 1 for plan in made]) == pytest.approx(0.47, abs=0.1)  # as published
 
 
