@@ -117,13 +117,18 @@ def test_spots_start_where_shearing_tears_vessels(head: Compartments) -> None:
     spots = {variant: [plan for plan in made if plan.variant == variant] for variant in SPOTS}
     for variant, share in PARENCHYMAL_SHARE.items():
         assert np.mean([plan.variant == variant for plan in made]) == pytest.approx(share, abs=0.09)
-    for plan in (*spots["spot"], *spots["brainstem"]):
-        assert plan.volume_ml <= SPOT_ML[1]
     for plan in spots["brainstem"]:
         x, y, z = plan.center_mm
+        assert plan.volume_ml <= SPOT_ML[1]
         assert abs(x) < 16
         assert 0 < y < 25
         assert -40 < z < 0
+    for plan in spots["spot"]:
+        x, y, z = plan.center_mm
+        here = (head.grid.x == x) & (head.grid.y == y) & (head.grid.z == z)
+        assert plan.volume_ml <= SPOT_ML[1]
+        assert 6 < head.depth_mm[here].item() < 25
+        assert head.above_tentorium_mm[here].item() > 4
     assert np.mean([plan.volume_ml < 1 for plan in made]) == pytest.approx(0.47, abs=0.1)  # as published
 
 

@@ -65,12 +65,15 @@ SLANT_MM = 3.5
 
 PARENCHYMAL_SHARE: Mapping[str, float] = {"": 0.57, "posterior": 0.15, "spot": 0.16, "brainstem": 0.12}
 """Shares of parenchymal bleeds: anywhere, of any size in cerebellum and brainstem, and spots where shearing tears vessels, where
-grey meets white matter and in the brainstem (grades 1 and 3 of Adams et al., Histopathology 1989, 15:49-59). With them half are
-smaller than 1 mL, as in the published distribution."""
+grey meets white matter and in the brainstem (grades 1 and 3 of Adams et al., Histopathology 1989, 15:49-59). With them half of
+those planned are smaller than 1 mL, as in the published distribution."""
 
 SPOTS = frozenset({"spot", "brainstem"})
 
 LARGEST_POSTERIOR_ML = 8.0
+
+SUBCORTICAL_MM = 25.0
+"""So far below the inner table grey matter meets white."""
 
 STEM_HALF_WIDTH_MM = 12.0
 STEM_Y_MM, STEM_Z_MM = (0.0, 25.0), (-40.0, 0.0)
@@ -110,14 +113,13 @@ def planned_bleeds(rng: np.random.Generator, kinds: Iterable[str], where: Compar
 
 
 def planned(
-    rng: np.random.Generator, kind: str, where: Compartments, *, largest_ml: float | None = None
+    rng: np.random.Generator, kind: str, where: Compartments, *, largest_ml: float = math.inf
 ) -> LesionPlan | None:
     """Choose volume, HU and place of a bleed; None where the head offers no place for it.
 
-    A patient's main bleed is large enough to be seen; others are at most ``largest_ml``.
+    A patient's main bleed has no limit and is large enough to be seen; others are at most ``largest_ml``.
     """
-    volume_ml = drawn_volume_ml(rng, kind, main=largest_ml is None)
-    volume_ml = volume_ml if largest_ml is None else min(volume_ml, largest_ml)
+    volume_ml = min(drawn_volume_ml(rng, kind, main=math.isinf(largest_ml)), largest_ml)
     hu = drawn_hu(rng, kind, volume_ml)
     variant = _variant(rng, kind)
     if variant in ("falx", "tentorium"):
@@ -126,7 +128,7 @@ def planned(
         volume_ml = min(volume_ml, LARGEST_POSTERIOR_ML)
     elif variant in SPOTS:
         spot_ml, hu = drawn_spot(rng)
-        volume_ml = spot_ml if largest_ml is None else min(spot_ml, largest_ml)
+        volume_ml = min(spot_ml, largest_ml)
     for found, allowed in _places(kind, variant, volume_ml, where):
         place = _place(rng, where.grid, allowed & (where.grid.z > LOWEST_MM))
         if place is not None:
@@ -165,14 +167,16 @@ def _places(kind: str, variant: str, volume_ml: float, where: Compartments) -> l
             ("", dry & (depth > min(radius * 0.8 + 3.0, 30.0)) & (m > min(radius * 0.9, 22.0))),
             ("", dry & (depth > 6.0)),
         ]
-        y, z = where.grid.y, where.grid.z
-        stem = (m < STEM_HALF_WIDTH_MM) & _between(y, STEM_Y_MM) & _between(z, STEM_Z_MM)
-        chosen = {
-            "posterior": where.above_tentorium_mm < -4.0,
-            "brainstem": stem,
-            "spot": (depth < 25.0) & (where.above_tentorium_mm > 4.0),
-        }
-        return [(variant, dry & chosen[variant] & (depth > 6.0)), *anywhere] if variant else anywhere
+        if variant == "posterior":
+            chosen = where.above_tentorium_mm < -4.0
+        elif variant == "spot":
+            chosen = above & (depth < SUBCORTICAL_MM)
+        elif variant == "brainstem":
+            stem = _between(where.grid.y, STEM_Y_MM) & _between(where.grid.z, STEM_Z_MM)
+            chosen = (m < STEM_HALF_WIDTH_MM) & stem
+        else:
+            return anywhere
+        return [(variant, dry & chosen & (depth > 6.0)), *anywhere]
     if kind == "SAH":
         space = where.csf > 0.3
         basal = (depth > 18.0) & (m < 42.0) & (where.grid.z < CISTERNS_UP_TO_MM)
