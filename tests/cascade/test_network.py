@@ -121,6 +121,18 @@ def test_a_shadow_on_one_slice_weighs_less_than_blood_on_three():
     assert thrice == pytest.approx(3.0, abs=0.1)
 
 
+def test_stage_two_may_read_the_subject_by_another_head_than_stage_one():
+    own = CascadeNetwork(Architecture(subject_head="cnn_neighbours", subtype_head="log_sum_exp"))
+    assert own.detection.subject_head_name == "cnn_neighbours"
+    assert own.typing.subject_head_name == "log_sum_exp"
+    alike = CascadeNetwork(
+        Architecture.from_mapping({"subject_head": "cnn_neighbours"})
+    )  # as earlier manifests have it
+    assert alike.typing.subject_head_name == "cnn_neighbours"
+    with pytest.raises(ValueError, match=r"subtype_head must be one of pooled, .*, not 'loudest'"):
+        Architecture(subtype_head="loudest")
+
+
 def test_both_stages_read_the_same_features():
     network = CascadeNetwork(Architecture()).eval()
     with torch.inference_mode():

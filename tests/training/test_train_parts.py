@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from triage_node.cascade.network import Architecture, CascadeNetwork
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.core.hounsfield import THIRD_WINDOWS, network_windows
 from triage_node.training.augmentation import (
@@ -18,7 +19,7 @@ from triage_node.training.augmentation import (
 )
 from triage_node.training.bank_writing import write_bank
 from triage_node.training.batches import AllowedScans, MixedSlices, padded, trained_labels, valid_mask
-from triage_node.training.configuration import EncoderPhase, RunConfiguration, read_configuration
+from triage_node.training.configuration import EncoderPhase, RunConfiguration, SequencePhase, read_configuration
 from triage_node.training.losses import label_loss, location_loss, positive_weights
 from triage_node.training.made_up import (
     faint_slices,
@@ -40,6 +41,7 @@ from triage_node.training.out_of_fold import (
 )
 from triage_node.training.predictions import Predictions, SlicePredictions
 from triage_node.training.schedule import AveragedNetwork, cosine_factor
+from triage_node.training.sequence_training import cached_features
 from triage_node.training.slice_bank import BankedScan, SliceBank
 
 torch.set_num_threads(1)
@@ -103,6 +105,32 @@ def test_the_only_slice_with_blood_of_a_scan_is_drawn_more_often_than_each_of_ma
     bleeding = drawn.volume_hu[drawn.labels[:, 0] == 1][:, 0, 0, 0]
     once = (bleeding == ord("s")).float().mean()
     assert once == pytest.approx(1 / 3, abs=0.07)  # twice as often as each of four, where alike would be 1 in 5
+
+
+def test_the_rnns_see_as_many_made_up_scans_as_wished(banks):
+    torch.manual_seed(3)
+    network = CascadeNetwork(Architecture(input_size=64)).eval()
+    for wished, seen in ((2, 2), (9, 3)):
+        configuration = RunConfiguration("some", sequence=SequencePhase(views=1, made_up_scans=wished))
+        views = cached_features(network, allowed(banks), configuration, torch.device("cpu"), 5, "job", lambda _: None)
+        assert [view.real for view in views] == [True] * 6 + [False] * seen
+
+
+def test_a_kind_that_was_not_made_up_is_absent_for_the_rnns_however_little_can_be_seen(tmp_path):
+    made = banked_scan("m", "m", "pasted", True)
+    made.labels[2] = np.nan
+    unsure = np.array([1, 1, np.nan, np.nan, np.nan, np.nan], dtype=np.float32)
+    made = replace(made, subject_labels=unsure)
+    made.masks[2, 2, 5:7, 5:7] = 255
+    real = replace(banked_scan("r", "r", "real", True), subject_labels=unsure)
+    for kind, scan in (("pasted", made), ("real", real)):
+        write_bank(tmp_path / kind, ["all"], lambda _first, scan=scan: [[scan]])
+    both = {kind: AllowedScans(SliceBank(tmp_path / kind), np.arange(1)) for kind in ("real", "pasted")}
+    network = CascadeNetwork(Architecture(input_size=64)).eval()
+    configuration = RunConfiguration("some", sequence=SequencePhase(views=1))
+    of_real, of_made = cached_features(network, both, configuration, torch.device("cpu"), 5, "job", lambda _: None)
+    np.testing.assert_array_equal(of_real.subject_labels, unsure)
+    np.testing.assert_array_equal(of_made.subject_labels, [1, 1, 0, np.nan, 0, 0])
 
 
 def test_sub_lab_hides_slice_labels_of_bleeding_patients_only(banks):

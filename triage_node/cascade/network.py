@@ -41,6 +41,8 @@ class Architecture:
         A name in ``core.hounsfield.THIRD_WINDOWS``; the first two show brain and blood.
     recurrence, layers, units, dropout, subject_head
         As ``sequence_model.SequenceModel`` has them.
+    subtype_head
+        The subject head of stage two; None is that of stage one.
     """
 
     backbone: str = "plain10"
@@ -51,18 +53,20 @@ class Architecture:
     units: int = 128
     dropout: float = 0.3
     subject_head: str = "pooled"
+    subtype_head: str | None = None
     third_window: str = "bone"
 
     def __post_init__(self) -> None:
-        choices: Mapping[str, Iterable[str]] = {
+        choices: Mapping[str, Iterable[str | None]] = {
             "backbone": BACKBONES,
             "recurrence": RECURRENCES,
             "subject_head": SUBJECT_HEADS,
+            "subtype_head": (None, *SUBJECT_HEADS),
             "third_window": THIRD_WINDOWS,
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be one of {', '.join(filter(None, known))}, not {getattr(self, name)!r}")
         if not 32 <= self.input_size <= INPUT_SIZE:
             raise ValueError(f"input_size must be 32 to {INPUT_SIZE} rows, not {self.input_size}")
         if self.layers < 1 or self.units < 1 or not 0 <= self.dropout < 1:
@@ -103,10 +107,10 @@ class CascadeNetwork(nn.Module):
         self.feature_head = nn.Linear(self.encoder.feature_count, outputs)
         self.location_head = nn.Conv2d(self.encoder.channels, outputs, 1)
         nn.init.constant_(cast(Tensor, self.location_head.bias), -3.0)
-        self.detection = self._sequence_model(1)
-        self.typing = self._sequence_model(len(SUBTYPES))
+        self.detection = self._sequence_model(1, architecture.subject_head)
+        self.typing = self._sequence_model(len(SUBTYPES), architecture.subtype_head or architecture.subject_head)
 
-    def _sequence_model(self, outputs: int) -> SequenceModel:
+    def _sequence_model(self, outputs: int, subject_head: str) -> SequenceModel:
         chosen = self.architecture
         return SequenceModel(
             self.encoder.feature_count,
@@ -115,7 +119,7 @@ class CascadeNetwork(nn.Module):
             layers=chosen.layers,
             units=chosen.units,
             dropout=chosen.dropout,
-            subject_head=chosen.subject_head,
+            subject_head=subject_head,
         )
 
     def location_logits(self, last_map: Tensor) -> Tensor:

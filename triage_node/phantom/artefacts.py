@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-from triage_node.phantom.geometry import FloatArray, HeadGrid
+from triage_node.phantom.geometry import FloatArray, HeadGrid, Scan
 
 KERNELS: Mapping[str, tuple[float, float, float]] = {
     "soft": (0.75, 0.75, 3.2),
@@ -21,6 +21,12 @@ KERNELS: Mapping[str, tuple[float, float, float]] = {
 """Blur (mm), size of the grain (mm) and its SD (HU) at 5 mm and 0.46 mm pixels."""
 
 _REFERENCE_PIXEL_MM = 0.46
+
+SCANNER_SIZE = 512
+"""Rows and columns of head CT."""
+
+INTERPOLATION_VARIANCE, PIXEL_VARIANCE = 1 / 6, 1 / 12
+"""By how much linear interpolation, and the pixel, blur: of a triangle and of a box, per squared pixel."""
 
 RIM_HU, RIM_SD_HU, LARGEST_RIM_HU = 13.5, 4.0, 24.0
 """How much brighter brain is beside the skull: 2 to 4 mm below it 30 heads of CT-ICH lie 5 to 18 HU above their own depths, one
@@ -102,21 +108,31 @@ def grain_sd_hu(kernel: str, pixel_mm: float, thickness_mm: float) -> float:
     return KERNELS[kernel][2] * thinner * smaller
 
 
-def reconstructed(
-    hu: FloatArray, rng: np.random.Generator, kernel: str, pixel_mm: float, thickness_mm: float
-) -> FloatArray:
-    """Blur by the kernel and add correlated grain."""
+def reconstructed(hu: FloatArray, rng: np.random.Generator, kernel: str, scan: Scan) -> FloatArray:
+    """Blur by the kernel and add correlated grain.
+
+    Scanners reconstruct 512 x 512 pixels. A smaller matrix, which costs less to paint, is brought to that size by linear
+    interpolation before anything is read from it, and blurs by its larger pixels: so much less the kernel blurs then.
+    """
+    pixel_mm = scan.pixel_spacing_mm
+    larger_mm2 = pixel_mm**2 * max(1.0 - (scan.size / SCANNER_SIZE) ** 2, 0.0)
     blur_mm, grain_mm, _ = KERNELS[kernel]
-    if blur_mm / pixel_mm > 0.4:  # below this the voxel itself blurs more
-        sigma = blur_mm / pixel_mm
+    sigma = _narrowed(blur_mm, larger_mm2 * (INTERPOLATION_VARIANCE + PIXEL_VARIANCE)) / pixel_mm
+    if sigma > 0.4:  # below this the voxel itself blurs more
         hu = np.asarray(ndimage.gaussian_filter(hu, (0, sigma, sigma), truncate=2.5), dtype=np.float32)
-    level_hu = grain_sd_hu(kernel, pixel_mm, thickness_mm) * float(rng.uniform(0.75, 1.25))
+    level_hu = grain_sd_hu(kernel, pixel_mm, scan.thickness_mm) * float(rng.uniform(0.75, 1.25))
     white = rng.standard_normal(hu.shape, dtype=np.float32)
-    sigma = max(grain_mm / pixel_mm, 0.3)
+    sigma = max(_narrowed(grain_mm, larger_mm2 * INTERPOLATION_VARIANCE) / pixel_mm, 0.3)
     grain = ndimage.gaussian_filter(white, (0, sigma, sigma), truncate=2.5)
-    grain *= np.float32(level_hu / float(grain.std()))
+    coarsest_hu_mm = level_hu * math.sqrt(spot_mm2(kernel, pixel_mm))  # the filter leaves these waves as they are
+    grain *= np.float32(coarsest_hu_mm / pixel_mm)
     hu += grain
     return hu
+
+
+def _narrowed(sd_mm: float, variance_mm2: float) -> float:
+    """What blur (SD, mm) is left to do after another of this variance."""
+    return math.sqrt(max(sd_mm**2 - variance_mm2, 0.0))
 
 
 def head_holder(rng: np.random.Generator, size: int, pixel_mm: float) -> FloatArray:

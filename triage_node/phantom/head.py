@@ -97,7 +97,7 @@ def make_head(
 
     volume = np.repeat(artefacts.head_holder(rng, size, scan.pixel_spacing_mm)[None], scan.slices, axis=0)
     hu = np.maximum(volume[box], painted.hu, out=painted.hu)
-    volume[box] = artefacts.reconstructed(hu, rng, kernel, scan.pixel_spacing_mm, scan.thickness_mm)
+    volume[box] = artefacts.reconstructed(hu, rng, kernel, scan)
     masks = np.zeros(whole.shape, dtype=np.uint8)
     masks[box] = np.where(volume[box] > OUTSHONE_HU, 0, painted.masks)
     stands_out = np.zeros((len(volume), len(SUBTYPES)), dtype=np.float32)

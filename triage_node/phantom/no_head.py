@@ -87,7 +87,7 @@ def _paint_bones(hu: FloatArray, grid: HeadGrid, space: Space, muscle: FloatArra
 
 
 def _body_scan(hu: FloatArray, scan: Scan, rng: np.random.Generator, age: int, sex: str) -> PhantomScan:
-    volume = reconstructed(hu, rng, "standard", scan.pixel_spacing_mm, scan.thickness_mm)
+    volume = reconstructed(hu, rng, "standard", scan)
     return PhantomScan(
         volume_hu=np.clip(np.rint(volume), -1024, 3071).astype(np.int16),
         pixel_spacing_mm=(scan.pixel_spacing_mm, scan.pixel_spacing_mm),

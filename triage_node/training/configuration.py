@@ -76,11 +76,24 @@ class EncoderPhase:
 
 @dataclass(frozen=True)
 class SequencePhase:
-    """Training both RNNs on cached features: augmented views of every scan, then optimizer steps."""
+    """Training both RNNs on cached features: augmented views of every scan, then optimizer steps.
+
+    Attributes
+    ----------
+    steps, scans, learning_rate
+        How long, and scans in a batch.
+    views
+        Of every real scan.
+    made_up_scans
+        How many scans of each made-up kind are seen at most, one view each.
+    made_up_share
+        Of a batch.
+    """
 
     steps: Whole = 600
     scans: Count = 24
     views: Count = 4
+    made_up_scans: Whole = 500
     learning_rate: NotNegative = 1e-3
     made_up_share: Share = 0.5
 

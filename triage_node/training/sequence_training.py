@@ -55,9 +55,13 @@ def _scan_volume(bank: SliceBank, scan: int) -> Tensor:
 
 
 def _scan_labels(bank: SliceBank, scan: int, setting: str) -> tuple[Tensor, Tensor]:
-    start, stop = bank.ranges[scan]
-    labels = trained_labels(bank, np.arange(start, stop), setting)
-    return torch.from_numpy(labels), torch.from_numpy(bank.subject_labels[scan])
+    """Labels of a scan's slices and of its subject; a kind of blood that was not made up is absent, whatever could hide it."""
+    slices = np.arange(*bank.ranges[scan])
+    of_subject = bank.subject_labels[scan]
+    if bank.has_mask(slices).all():
+        made = bank.masks(slices).any(axis=(0, 2, 3))
+        of_subject = np.where(np.isnan(of_subject) & ~made, np.float32(0), of_subject)
+    return torch.from_numpy(trained_labels(bank, slices, setting)), torch.from_numpy(of_subject)
 
 
 def cached_features(
@@ -69,7 +73,7 @@ def cached_features(
     job: str,
     report: Report,
 ) -> list[ScanFeatures]:
-    """Encode augmented views: several of every real scan, one each of half as many made-up scans of every kind."""
+    """Encode augmented views: several of every real scan, one each of some made-up scans of every kind."""
     network.eval()
     phase = configuration.sequence
     chance = np.random.default_rng([seed, 7])
@@ -78,7 +82,7 @@ def cached_features(
     wanted += [(real.bank, int(scan), True) for scan in real.scans for _ in range(phase.views)]
     for kind, part in allowed.items():
         if kind != "real" and len(part.scans):
-            count = min(len(part.scans), len(real.scans) * phase.views // 2)
+            count = min(len(part.scans), phase.made_up_scans)
             wanted += [(part.bank, int(scan), False) for scan in chance.choice(part.scans, count, replace=False)]
     views = []
     for number, (bank, scan, is_real) in enumerate(wanted):
