@@ -125,9 +125,8 @@ def test_stage_two_may_read_the_subject_by_another_head_than_stage_one():
     own = CascadeNetwork(Architecture(subject_head="cnn_neighbours", subtype_head="log_sum_exp"))
     assert own.detection.subject_head_name == "cnn_neighbours"
     assert own.typing.subject_head_name == "log_sum_exp"
-    alike = CascadeNetwork(
-        Architecture.from_mapping({"subject_head": "cnn_neighbours"})
-    )  # as earlier manifests have it
+    earlier_manifest = {"subject_head": "cnn_neighbours"}
+    alike = CascadeNetwork(Architecture.from_mapping(earlier_manifest))
     assert alike.typing.subject_head_name == "cnn_neighbours"
     with pytest.raises(ValueError, match=r"subtype_head must be one of pooled, .*, not 'loudest'"):
         Architecture(subtype_head="loudest")
