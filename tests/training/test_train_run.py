@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
@@ -22,6 +24,7 @@ from triage_node.training.bank_building import build_banks
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
 from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
 from triage_node.training.job import (
+    MEMBER_NAME,
     PRETRAINING,
     JobSetting,
     TrainingJob,
@@ -147,13 +150,40 @@ def test_a_job_alone_has_the_threads_of_all_workers_and_no_more_than_cores():
 def test_a_pretraining_is_used_again_when_only_what_follows_it_changes(tmp_path):
     alone = (EncoderPhase(steps=1, batch=4, size=64, pasted=0.0, phantom=1.0),)
     setting = setting_in(tmp_path, replace(CONFIGURATION, pretraining=alone))
-    os.replace(setting.banks / "real", setting.banks / "phantom")  # heads that hold no patient, for this test
+    shutil.copytree(setting.banks / "real", setting.banks / "phantom")  # heads that hold no patient, for this test
     run_job(PRETRAINING, setting, quiet)
     assert finished(PRETRAINING, setting)
     other = replace(setting, configuration=replace(setting.configuration, labels="sub", folds=3, encoder=alone))
     assert finished(PRETRAINING, other)
+    deeper = replace(CONFIGURATION.architecture, layers=2)
+    other = replace(setting, configuration=replace(setting.configuration, architecture=deeper))
+    run_job(TrainingJob(0, 0), other, quiet)
+    assert finished(TrainingJob(0, 0), other)
     longer = replace(alone[0], steps=2)
     assert not finished(PRETRAINING, replace(setting, configuration=replace(CONFIGURATION, pretraining=(longer,))))
+
+
+def test_a_trained_cnn_is_used_again_when_only_the_rnns_change(tmp_path):
+    job, setting = TrainingJob(0, 0), setting_in(tmp_path)
+
+    def parts_of(configuration):
+        told = []
+        run_job(job, replace(setting, configuration=configuration), lambda progress: told.append(progress.part))
+        return {part.split()[0] for part in told}
+
+    first = replace(CONFIGURATION, joint=JointPhase())
+    assert parts_of(first) == {"encoder", "features", "sequence"}
+    trained = load_file(setting.folder(job) / MEMBER_NAME)
+    deeper = replace(first.architecture, recurrence="lstm", layers=2, subject_head="log_sum_exp")
+    others = replace(first, architecture=deeper, sequence=SequencePhase(steps=3, views=1))
+    assert parts_of(others) == {"features", "sequence"}
+    again = load_file(setting.folder(job) / MEMBER_NAME)
+    of_cnn = [name for name in trained if not name.startswith(("detection.", "typing."))]
+    assert of_cnn
+    assert all(torch.equal(again[name], trained[name]) for name in of_cnn)
+    assert again.keys() != trained.keys()
+    smaller = replace(first.architecture, input_size=32)
+    assert "encoder" in parts_of(replace(first, architecture=smaller))
 
 
 def run_until_killed(folder):

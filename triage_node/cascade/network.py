@@ -110,6 +110,12 @@ class CascadeNetwork(nn.Module):
         self.detection = self._sequence_model(1, architecture.subject_head)
         self.typing = self._sequence_model(len(SUBTYPES), architecture.subtype_head or architecture.subject_head)
 
+    @property
+    def cnn(self) -> nn.ModuleDict:
+        """The parts that read a slice alone: the encoder and the CNN's own heads."""
+        names = ("encoder", "feature_head", "location_head")
+        return nn.ModuleDict({name: self.get_submodule(name) for name in names})
+
     def _sequence_model(self, outputs: int, subject_head: str) -> SequenceModel:
         chosen = self.architecture
         return SequenceModel(

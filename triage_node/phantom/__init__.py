@@ -11,8 +11,9 @@ from triage_node.phantom.no_head import make_body, make_plastic_head
 from triage_node.phantom.pasting import paste_blood
 from triage_node.phantom.scans import Lesion, PhantomHead, PhantomScan, slice_labels
 
-GENERATION = 6
-"""Rises when the same seed begins to give another scan, so that what was kept of earlier ones is not taken for it."""
+GENERATION = 7
+"""Rises when the same seed begins to give another scan or other labels in training, so that what was kept of earlier ones is not
+taken for it."""
 
 __all__ = [
     "GENERATION",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
+from triage_node.cascade.network import CascadeNetwork
 from triage_node.training.early_stopping import EarlyStopping
 from triage_node.training.schedule import AveragedNetwork
 
@@ -39,7 +39,7 @@ class Resumption:
 
 @dataclass
 class Checkpoint:
-    """The file of one job.
+    """The file of one job, which holds the CNN: the RNNs are trained within minutes, from the beginning.
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ class Checkpoint:
     def save(
         self,
         position: Position,
-        network: nn.Module,
-        average: AveragedNetwork[Any],
+        network: CascadeNetwork,
+        average: AveragedNetwork[CascadeNetwork],
         curve: list[dict[str, float]],
         optimizer: torch.optim.Optimizer | None = None,
         stopping: EarlyStopping | None = None,
@@ -69,8 +69,8 @@ class Checkpoint:
                 "fingerprint": self.fingerprint,
                 "phase": position.phase,
                 "step": position.step,
-                "network": network.state_dict(),
-                "average": average.network.state_dict(),
+                "network": network.cnn.state_dict(),
+                "average": average.network.cnn.state_dict(),
                 "average_steps": average.steps,
                 "optimizer": None if optimizer is None else optimizer.state_dict(),
                 "stopping": None if stopping is None else stopping.state_dict(),
@@ -80,8 +80,8 @@ class Checkpoint:
         )
         os.replace(draft, self.path)
 
-    def load(self, network: nn.Module, average: AveragedNetwork[Any]) -> Resumption:
-        """Restore networks, and return what else a job needs.
+    def load(self, network: CascadeNetwork, average: AveragedNetwork[CascadeNetwork]) -> Resumption:
+        """Restore the CNN of both networks, and return what else a job needs.
 
         A job without a checkpoint, or with one of other settings, starts at the beginning.
         """
@@ -90,8 +90,8 @@ class Checkpoint:
         stored = torch.load(self.path, map_location="cpu", weights_only=True)
         if stored["fingerprint"] != self.fingerprint:
             return Resumption()
-        network.load_state_dict(stored["network"])
-        average.network.load_state_dict(stored["average"])
+        network.cnn.load_state_dict(stored["network"])
+        average.network.cnn.load_state_dict(stored["average"])
         average.steps = stored["average_steps"]
         position = Position(stored["phase"], stored["step"])
         return Resumption(position, stored["optimizer"], stored["stopping"], list(stored["curve"]))

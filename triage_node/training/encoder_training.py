@@ -132,7 +132,9 @@ class EncoderTraining:
 
     def _phase(self, index: int, phase: EncoderPhase, resumed: Resumption, curve: list[dict[str, float]]) -> None:
         settings = self.configuration.optimization
-        optimizer = torch.optim.AdamW(grouped_parameters(self.network, settings.weight_decay), lr=phase.learning_rate)
+        optimizer = torch.optim.AdamW(
+            grouped_parameters(self.network.cnn, settings.weight_decay), lr=phase.learning_rate
+        )
         if resumed.optimizer is not None:
             optimizer.load_state_dict(resumed.optimizer)
         stopping = EarlyStopping(settings.patience)
@@ -154,10 +156,10 @@ class EncoderTraining:
                 if self.validate is not None:
                     entry["validation_loss"] = self.validate(self.average.network)
                 curve.append(entry)
-                stopping.see(entry.get("validation_loss"), self.average.network)
+                stopping.see(entry.get("validation_loss"), self.average.network.cnn)
                 self.checkpoint.save(Position(index, step + 1), self.network, self.average, curve, optimizer, stopping)
         for network in (self.network, self.average.network):  # the next phase starts where this one was best
-            stopping.restore_best(network)
+            stopping.restore_best(network.cnn)
 
     def _step(
         self, batch: SliceBatch, phase: EncoderPhase, optimizer: torch.optim.Optimizer, chance: torch.Generator
@@ -166,7 +168,7 @@ class EncoderTraining:
         loss = slice_loss(self.network, batch, phase.size, self.configuration, chance)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.configuration.optimization.clip_norm)
+        nn.utils.clip_grad_norm_(self.network.cnn.parameters(), self.configuration.optimization.clip_norm)
         optimizer.step()
         self.average.update(self.network)
         return float(loss.detach())

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
@@ -35,6 +36,7 @@ from triage_node.training.slice_bank import SliceBank
 BANK_KINDS = ("real", "pasted", "phantom")
 MEMBER_NAME = "member.safetensors"
 _PRETRAINING_SETTINGS = ("seed", "architecture", "made_up", "pretraining", "optimization", "augmentation")
+_RNN_ARCHITECTURE = ("recurrence", "layers", "units", "subject_head", "subtype_head")
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,17 @@ def allowed_scans(banks: Mapping[str, SliceBank], kept_aside: set[str]) -> dict[
     return allowed
 
 
-def _fingerprint(setting: JobSetting, job: TrainingJob) -> str:
+def _fingerprint(setting: JobSetting, job: TrainingJob, *, of_cnn: bool = False) -> str:
+    """Tell the settings apart that a job depends on, or its CNN alone, which is kept when only the RNNs change."""
     described = asdict(setting.configuration)
     for unused in ("text", "members", "name", "version"):
         del described[unused]
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
     folds = sorted(setting.fold_of_subject.items())
+    if of_cnn or job.pretraining:
+        del described["sequence"], described["joint"]
+        for name in _RNN_ARCHITECTURE:
+            del described["architecture"][name]
     if job.pretraining:  # it sees phantoms alone, whatever follows
         described = {name: described[name] for name in _PRETRAINING_SETTINGS}
         folds = []
@@ -167,7 +174,7 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
 
     network = _starting_network(job, setting, seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedNetwork(network, configuration.optimization.average_decay)
-    checkpoint = Checkpoint(folder / "checkpoint.pt", fingerprint)
+    checkpoint = Checkpoint(folder / "checkpoint.pt", _fingerprint(setting, job, of_cnn=True))
     resumed = checkpoint.load(network, average)
     training = EncoderTraining(
         job.name, seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
@@ -175,7 +182,7 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     curve = training.run(resumed)
     trained = average.network
     if job.pretraining:
-        _write_member(folder, trained)
+        _write_member(folder, trained.cnn)
         (folder / "curve.json").write_text(json.dumps({"encoder": curve}), encoding="utf-8")
         (folder / "finished").write_text(fingerprint, encoding="utf-8")
         return
@@ -195,12 +202,7 @@ def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> Casca
     seeded_generator(torch.device("cpu"), seed)
     network = CascadeNetwork(configuration.architecture)
     if configuration.pretraining and not job.pretraining:
-        pretrained = load_file(setting.folder(PRETRAINING) / MEMBER_NAME)
-        for name in ("encoder", "feature_head", "location_head"):
-            part = {
-                key.removeprefix(f"{name}."): value for key, value in pretrained.items() if key.startswith(f"{name}.")
-            }
-            network.get_submodule(name).load_state_dict(part)
+        network.cnn.load_state_dict(load_file(setting.folder(PRETRAINING) / MEMBER_NAME))
     return network
 
 
@@ -210,7 +212,7 @@ def finished(job: TrainingJob, setting: JobSetting) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == _fingerprint(setting, job)
 
 
-def _write_member(folder: Path, network: CascadeNetwork) -> None:
+def _write_member(folder: Path, network: nn.Module) -> None:
     draft = folder / f"{MEMBER_NAME}.new"
     save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, draft)
     os.replace(draft, folder / MEMBER_NAME)

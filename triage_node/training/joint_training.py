@@ -15,12 +15,12 @@ from torch import nn
 from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.training.augmentation import augmented
-from triage_node.training.batches import AllowedScans, trained_labels
+from triage_node.training.batches import AllowedScans
 from triage_node.training.configuration import RunConfiguration
 from triage_node.training.encoder_training import Progress, Report, mixed_precision, seeded_generator
 from triage_node.training.losses import positive_weights
 from triage_node.training.schedule import cosine_factor, grouped_parameters
-from triage_node.training.sequence_training import ScanFeatures, scan_loss
+from triage_node.training.sequence_training import ScanFeatures, scan_labels, scan_loss, scan_volume
 
 _MADE_UP_SHARE = 0.34
 
@@ -42,17 +42,15 @@ def _encoded_scan(
 ) -> ScanFeatures:
     """Encode one augmented scan with gradient."""
     device = chance.device
-    start, stop = part.bank.ranges[scan]
-    volume_hu = torch.from_numpy(part.bank.volume_hu[start:stop].astype(np.float32))[:, None].to(device)
-    together = torch.zeros(stop - start, dtype=torch.long, device=device)
+    volume_hu = scan_volume(part.bank, scan).to(device)
+    together = torch.zeros(len(volume_hu), dtype=torch.long, device=device)
     size, windows = configuration.joint.size, network.architecture.windows
     shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, chance)
     with mixed_precision(device, configuration.optimization.mixed_precision):
         last_map = network.encoder(shown).last_map
         features = pooled(last_map)
         logits = network.cnn_logits(features, network.location_logits(last_map))
-    labels = torch.from_numpy(trained_labels(part.bank, np.arange(start, stop), configuration.labels))
-    subject_labels = torch.from_numpy(part.bank.subject_labels[scan])
+    labels, subject_labels = scan_labels(part.bank, scan, configuration.labels)
     return ScanFeatures(features.float(), logits.float(), labels, subject_labels, part.bank.kinds[scan] == "real")
 
 

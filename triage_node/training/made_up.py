@@ -73,10 +73,23 @@ def faint_slices(
     return np.asarray(medians) < least_rise_hu if least_rise_hu > 0 else np.zeros(len(masks), dtype=bool)
 
 
-def subject_labels(slice_labels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A scan shows what a slice shows; unknown where none does but one may : (slices, 6) -> (6,)."""
+def subject_labels(slice_labels: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Label a scan: it shows what a slice shows, and is free of what was not made up, whatever could hide it.
+
+    Parameters
+    ----------
+    slice_labels : (slices, 6)
+    masks : (slices, rows, columns), bit n set where ``SUBTYPES[n]`` is
+
+    Returns
+    -------
+    (6,), NaN where blood was made up, no slice shows it, and one may
+    """
     shown = (slice_labels == 1).any(axis=0)
-    return np.where(shown, 1.0, np.where(np.isnan(slice_labels).any(axis=0), np.nan, 0.0)).astype(np.float32)
+    drawn = np.bitwise_or.reduce(masks, axis=None)
+    made = np.array([drawn > 0, *(drawn >> bit & 1 for bit in range(len(SUBTYPES)))], dtype=bool)
+    unsure = made & np.isnan(slice_labels).any(axis=0)
+    return np.where(shown, 1.0, np.where(unsure, np.nan, 0.0)).astype(np.float32)
 
 
 def seen_labels(labels: npt.NDArray[np.float32], signal_to_noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -108,7 +121,9 @@ def phantom_scans(work: tuple[int, int]) -> list[BankedScan]:
     )
     name = f"phantom-{seed}"
     spacing = (head.slice_spacing_mm, *head.pixel_spacing_mm)
-    return [banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels), head.masks)]
+    return [
+        banked(name, name, "phantom", head.volume_hu, spacing, labels, subject_labels(labels, head.masks), head.masks)
+    ]
 
 
 def pasted_scans(work: tuple[LabelledScan, int, int], least_rise_hu: float) -> list[BankedScan]:
@@ -139,7 +154,7 @@ def pasted_scans(work: tuple[LabelledScan, int, int], least_rise_hu: float) -> l
         labels = mask_labels(masks, source.pixel_spacing_mm[0] * source.pixel_spacing_mm[1])
         rise_hu = volume_hu.astype(np.int32) - source.volume_hu
         labels[faint_slices(rise_hu, masks, least_rise_hu)] = np.nan
-        of_subject = subject_labels(labels)
+        of_subject = subject_labels(labels, masks)
         if of_subject[0] != 1:
             continue
         spacing = (source.slice_spacing_mm, *source.pixel_spacing_mm)

@@ -48,20 +48,16 @@ class ScanFeatures:
     real: bool
 
 
-def _scan_volume(bank: SliceBank, scan: int) -> Tensor:
+def scan_volume(bank: SliceBank, scan: int) -> Tensor:
     """One scan of a bank : (slices, 1, 256, 256), HU."""
     start, stop = bank.ranges[scan]
     return torch.from_numpy(bank.volume_hu[start:stop].astype(np.float32))[:, None]
 
 
-def _scan_labels(bank: SliceBank, scan: int, setting: str) -> tuple[Tensor, Tensor]:
-    """Labels of a scan's slices and of its subject; a kind of blood that was not made up is absent, whatever could hide it."""
+def scan_labels(bank: SliceBank, scan: int, setting: str) -> tuple[Tensor, Tensor]:
+    """Labels of a scan's slices and of its subject, as a label setting may use them : (slices, 6) and (6,)."""
     slices = np.arange(*bank.ranges[scan])
-    of_subject = bank.subject_labels[scan]
-    if bank.has_mask(slices).all():
-        made = bank.masks(slices).any(axis=(0, 2, 3))
-        of_subject = np.where(np.isnan(of_subject) & ~made, np.float32(0), of_subject)
-    return torch.from_numpy(trained_labels(bank, slices, setting)), torch.from_numpy(of_subject)
+    return torch.from_numpy(trained_labels(bank, slices, setting)), torch.from_numpy(bank.subject_labels[scan])
 
 
 def cached_features(
@@ -88,14 +84,14 @@ def cached_features(
     for number, (bank, scan, is_real) in enumerate(wanted):
         generator = seeded_generator(device, seed, 11, number)
         with torch.no_grad(), mixed_precision(device, configuration.optimization.mixed_precision):
-            volume_hu = _scan_volume(bank, scan).to(device)
+            volume_hu = scan_volume(bank, scan).to(device)
             together = torch.zeros(len(volume_hu), dtype=torch.long, device=device)
             size, windows = configuration.architecture.input_size, configuration.architecture.windows
             shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, generator)
             last_map = network.encoder(shown).last_map
             features = pooled(last_map)
             logits = network.cnn_logits(features, network.location_logits(last_map))
-        labels, subject_labels = _scan_labels(bank, scan, configuration.labels)
+        labels, subject_labels = scan_labels(bank, scan, configuration.labels)
         views.append(ScanFeatures(features.float().cpu(), logits.float().cpu(), labels, subject_labels, is_real))
         report(Progress(job, "features", number + 1, len(wanted), float("nan")))
     return views

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from triage_node.cascade.weights import CONFIGURATION_NAME
 from triage_node.core.errors import ConfigurationRejected
@@ -39,7 +40,6 @@ from triage_node.training.job import (
     finished,
     open_banks,
     run_job,
-    trained_member,
 )
 from triage_node.training.learning_curves import draw_learning_curves
 from triage_node.training.orphans import end_with_parent
@@ -254,10 +254,11 @@ def run(
 
 
 def _refuse_diverged(job: TrainingJob, setting: JobSetting) -> None:
-    broken = [name for name, value in trained_member(job, setting).state_dict().items() if not value.isfinite().all()]
+    path = setting.folder(job) / MEMBER_NAME
+    broken = [name for name, value in load_file(path).items() if not value.isfinite().all()]
     if broken:
         raise ConfigurationRejected(
-            f"{setting.folder(job) / MEMBER_NAME} holds NaN or infinity in {broken[0]}: the training diverged; "
+            f"{path} holds NaN or infinity in {broken[0]}: the training diverged; "
             "lower the learning rates of the configuration, then go on with --resume"
         )
 
