@@ -23,11 +23,11 @@ _BATCHES_FOR_NORMS = 100
 
 @torch.no_grad()
 def mean_network(networks: Sequence[CascadeNetwork]) -> CascadeNetwork:
-    """Average the CNNs of one or more networks of the same architecture; whole numbers and the RNNs are the first one's."""
+    """Average the weights of one or more networks of the same architecture; whole numbers are the first one's."""
     mean = copy.deepcopy(networks[0])
-    for value, *others in zip(*(each.cnn.state_dict().values() for each in (mean, *networks)), strict=True):
-        if value.dtype.is_floating_point:
-            value.copy_(torch.stack(others).mean(dim=0))
+    for others in zip(*(each.state_dict().values() for each in (mean, *networks)), strict=True):
+        if others[0].dtype.is_floating_point:
+            others[0].copy_(torch.stack(others[1:]).mean(dim=0))
     return mean
 
 

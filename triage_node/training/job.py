@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from triage_node.training.augmentation import at_size
 from triage_node.training.averaging import mean_network, measure_norms
 from triage_node.training.batches import AllowedScans
 from triage_node.training.checkpoints import Checkpoint
-from triage_node.training.configuration import EncoderPhase, RunConfiguration
+from triage_node.training.configuration import RunConfiguration
 from triage_node.training.cross_validation import grouped_folds
 from triage_node.training.encoder_training import EncoderTraining, Report, Validate, seeded_generator
 from triage_node.training.joint_training import train_jointly
@@ -159,6 +159,7 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     """Train one member without the patients of its fold."""
     folder = setting.folder(job)
     configuration = setting.configuration
+    fingerprint = _fingerprint(setting, job)
     if finished(job, setting):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,50 +174,36 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     allowed = allowed_scans(banks, kept_aside | validation_subjects)
     phases = configuration.pretraining if job.pretraining else configuration.encoder_of_member(job.member)
 
-    trained, curve = _trained_cnn(job, setting, allowed, phases, seed, validate, report)
-    curves: dict[str, Any] = {"encoder": curve}
-    if not job.pretraining:
-        views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
-        curves["sequence"] = train_sequence(trained, views, configuration, seed, job.name, report)
-        curves["joint"] = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
-        trained.eval()
-    _write_member(folder, trained.cnn if job.pretraining else trained)
-    (folder / "curve.json").write_text(json.dumps(curves), encoding="utf-8")
-    (folder / "finished").write_text(_fingerprint(setting, job), encoding="utf-8")
-
-
-def _trained_cnn(
-    job: TrainingJob,
-    setting: JobSetting,
-    allowed: Mapping[str, AllowedScans],
-    phases: Sequence[EncoderPhase],
-    seed: int,
-    validate: Validate | None,
-    report: Report,
-) -> tuple[CascadeNetwork, list[dict[str, float]]]:
-    """Train the CNN as often as wished; return the mean with untrained RNNs, and the learning curves one behind the other."""
-    configuration, device = setting.configuration, torch.device(setting.device)
-    count = 1 if job.pretraining else configuration.fine_tunings
-    networks: list[CascadeNetwork] = []
-    curve: list[dict[str, float]] = []
-    for number in range(count):
+    networks, curve = [], []
+    for number in range(1 if job.pretraining else configuration.fine_tunings):
         own_seed = seed + number * _SEEDS_BETWEEN_FINE_TUNINGS
         network = _starting_network(job, setting, own_seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = AveragedNetwork(network, configuration.optimization.average_decay)
-        checkpoint = Checkpoint(
-            setting.folder(job) / f"checkpoint_{number + 1}.pt", _fingerprint(setting, job, of_cnn=True)
-        )
+        checkpoint = Checkpoint(folder / f"checkpoint_{number + 1}.pt", _fingerprint(setting, job, of_cnn=True))
         resumed = checkpoint.load(network, average)
-        name = f"{job.name} CNN {number + 1}" if count > 1 else job.name
+        name = f"{job.name} CNN {number + 1}" if configuration.fine_tunings > 1 and not job.pretraining else job.name
         training = EncoderTraining(
             name, own_seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
         )
-        curve += [{**entry, "phase": entry["phase"] + number * len(phases)} for entry in training.run(resumed)]
+        steps = training.run(resumed)
+        curve += [{**entry, "phase": entry["phase"] + number * len(phases)} for entry in steps]
         networks.append(average.network)
-    mean = mean_network(networks)
-    if count > 1:
-        measure_norms(mean, allowed, phases[-1], configuration, seed, device)
-    return mean, curve
+    trained = mean_network(networks)
+    if len(networks) > 1:
+        measure_norms(trained, allowed, phases[-1], configuration, seed, device)
+    if job.pretraining:
+        _write_member(folder, trained.cnn)
+        (folder / "curve.json").write_text(json.dumps({"encoder": curve}), encoding="utf-8")
+        (folder / "finished").write_text(fingerprint, encoding="utf-8")
+        return
+    views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
+    sequence_curve = train_sequence(trained, views, configuration, seed, job.name, report)
+    joint_curve = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
+    trained.eval()
+    _write_member(folder, trained)
+    described: dict[str, Any] = {"encoder": curve, "sequence": sequence_curve, "joint": joint_curve}
+    (folder / "curve.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "finished").write_text(fingerprint, encoding="utf-8")
 
 
 def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
