@@ -117,11 +117,11 @@ def test_a_killed_run_is_resumed_and_ends_in_a_release_that_names_its_patients(
     out = tmp_path / "run"
     killed = started(configuration, data, out)
     deadline = time.monotonic() + 240
-    while not any(out.glob("jobs/*/checkpoint_1.pt")) and killed.poll() is None and time.monotonic() < deadline:
+    while not any(out.glob("jobs/*/checkpoint.pt")) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=60)
-    assert any(out.glob("jobs/*/checkpoint_1.pt"))
+    assert any(out.glob("jobs/*/checkpoint.pt"))
     assert not (out / "release").exists()
 
     again = started(configuration, data, out)

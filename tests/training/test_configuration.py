@@ -19,7 +19,6 @@ from triage_node.training.configuration import read_configuration
         ("name = 'x'\n[[encoder]]\nsteps = 3\npasted = 0.7\nphantom = 0.5", "shares of one batch"),
         ("name = 'x'\n[encoder]\nsteps = 3", "encoder must be a list of tables"),
         ("name = 'x'\npasted_of_member = 0.5", "pasted_of_member"),
-        ("name = 'x'\nfine_tunings = 2\n[[encoder]]\nsteps = 3", r"fine_tunings = 2 .* give \[\[pretraining\]\]"),
         ("name = 'x'\n[architecture]\nbackbone = 'vit'", "backbone must be one of plain10, .* not 'vit'"),
         ("name = 'x'\n[architecture]\ninput_size = 512", "input_size must be 32 to 256"),
     ],

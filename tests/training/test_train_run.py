@@ -163,29 +163,6 @@ def test_a_pretraining_is_used_again_when_only_what_follows_it_changes(tmp_path)
     assert not finished(PRETRAINING, replace(setting, configuration=replace(CONFIGURATION, pretraining=(longer,))))
 
 
-def test_a_cnn_is_the_mean_of_several_fine_tunings_of_one_pretraining(tmp_path):
-    alone = (EncoderPhase(steps=1, batch=4, size=64, pasted=0.0, phantom=1.0),)
-    thrice = replace(CONFIGURATION, pretraining=alone, fine_tunings=3, joint=JointPhase(), sequence=SequencePhase(0))
-    setting = setting_in(tmp_path, thrice)
-    shutil.copytree(setting.banks / "real", setting.banks / "phantom")  # heads that hold no patient, for this test
-    job = TrainingJob(0, 0)
-    run_job(PRETRAINING, setting, quiet)
-    told = set()
-    run_job(job, setting, lambda progress: told.add(progress.job))
-    assert {f"{job.name} CNN {number}" for number in (1, 2, 3)} <= told
-    kept = [torch.load(setting.folder(job) / f"checkpoint_{number}.pt")["average"] for number in (1, 2, 3)]
-    found = trained_member(job, setting).cnn.state_dict()
-    for name in ("encoder.backbone.0.0.weight", "feature_head.weight", "location_head.bias"):
-        assert not torch.equal(kept[0][name], kept[1][name])
-        torch.testing.assert_close(found[name], torch.stack([each[name] for each in kept]).mean(dim=0))
-    phases = [entry["phase"] for entry in json.loads((setting.folder(job) / "curve.json").read_text())["encoder"]]
-    assert sorted(set(phases)) == [0, 1, 2]
-
-    told.clear()
-    run_job(job, replace(setting, configuration=replace(thrice, fine_tunings=2)), lambda each: told.add(each.part))
-    assert told == {"features"}  # two of them are there
-
-
 def test_a_trained_cnn_is_used_again_when_only_the_rnns_change(tmp_path):
     job, setting = TrainingJob(0, 0), setting_in(tmp_path)
 
@@ -222,7 +199,7 @@ def test_a_killed_job_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     killed = setting_in(tmp_path / "killed")
     process = multiprocessing.get_context("spawn").Process(target=run_until_killed, args=(str(tmp_path / "killed"),))
     process.start()
-    checkpoint = killed.folder(job) / "checkpoint_1.pt"
+    checkpoint = killed.folder(job) / "checkpoint.pt"
     deadline = time.monotonic() + 90
     while not checkpoint.is_file() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -135,8 +135,6 @@ class RunConfiguration:
     seed: Whole = 1
     folds: Annotated[int, Field(ge=2)] = 5
     members: Count = 3
-    fine_tunings: Count = 1
-    """How often a member's CNN is trained from the pretraining on, each time under another seed; their weights are averaged."""
     pasted_of_member: tuple[Share, ...] = ()
     """Share of pasted slices for each member in turn, over the phases' own: members that differ err differently."""
     architecture: Architecture = field(default_factory=Architecture)
@@ -161,11 +159,6 @@ class RunConfiguration:
     def __post_init__(self) -> None:
         if self.labels not in LABEL_SETTINGS:
             raise ConfigurationRejected(f"labels must be one of {LABEL_SETTINGS}, not {self.labels!r}")
-        if self.fine_tunings > 1 and not (self.pretraining and self.encoder):
-            raise ConfigurationRejected(
-                f"fine_tunings = {self.fine_tunings} averages the weights of CNNs that begin alike; give [[pretraining]] and "
-                "[[encoder]] phases, or leave it at 1"
-            )
 
 
 def _section(kind: type[Section], described: Any, where: str) -> Section:

@@ -22,7 +22,6 @@ from torch import nn
 from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.training.augmentation import at_size
-from triage_node.training.averaging import mean_network, measure_norms
 from triage_node.training.batches import AllowedScans
 from triage_node.training.checkpoints import Checkpoint
 from triage_node.training.configuration import RunConfiguration
@@ -37,7 +36,6 @@ from triage_node.training.slice_bank import SliceBank
 BANK_KINDS = ("real", "pasted", "phantom")
 MEMBER_NAME = "member.safetensors"
 _PRETRAINING_SETTINGS = ("seed", "architecture", "made_up", "pretraining", "optimization", "augmentation")
-_SEEDS_BETWEEN_FINE_TUNINGS = 500_000
 _RNN_ARCHITECTURE = ("recurrence", "layers", "units", "subject_head", "subtype_head")
 
 
@@ -104,7 +102,7 @@ def _fingerprint(setting: JobSetting, job: TrainingJob, *, of_cnn: bool = False)
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
     folds = sorted(setting.fold_of_subject.items())
     if of_cnn or job.pretraining:
-        del described["sequence"], described["joint"], described["fine_tunings"]
+        del described["sequence"], described["joint"]
         for name in _RNN_ARCHITECTURE:
             del described["architecture"][name]
     if job.pretraining:  # it sees phantoms alone, whatever follows
@@ -174,23 +172,15 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     allowed = allowed_scans(banks, kept_aside | validation_subjects)
     phases = configuration.pretraining if job.pretraining else configuration.encoder_of_member(job.member)
 
-    networks, curve = [], []
-    for number in range(1 if job.pretraining else configuration.fine_tunings):
-        own_seed = seed + number * _SEEDS_BETWEEN_FINE_TUNINGS
-        network = _starting_network(job, setting, own_seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average = AveragedNetwork(network, configuration.optimization.average_decay)
-        checkpoint = Checkpoint(folder / f"checkpoint_{number + 1}.pt", _fingerprint(setting, job, of_cnn=True))
-        resumed = checkpoint.load(network, average)
-        name = f"{job.name} CNN {number + 1}" if configuration.fine_tunings > 1 and not job.pretraining else job.name
-        training = EncoderTraining(
-            name, own_seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
-        )
-        steps = training.run(resumed)
-        curve += [{**entry, "phase": entry["phase"] + number * len(phases)} for entry in steps]
-        networks.append(average.network)
-    trained = mean_network(networks)
-    if len(networks) > 1:
-        measure_norms(trained, allowed, phases[-1], configuration, seed, device)
+    network = _starting_network(job, setting, seed).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedNetwork(network, configuration.optimization.average_decay)
+    checkpoint = Checkpoint(folder / "checkpoint.pt", _fingerprint(setting, job, of_cnn=True))
+    resumed = checkpoint.load(network, average)
+    training = EncoderTraining(
+        job.name, seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
+    )
+    curve = training.run(resumed)
+    trained = average.network
     if job.pretraining:
         _write_member(folder, trained.cnn)
         (folder / "curve.json").write_text(json.dumps({"encoder": curve}), encoding="utf-8")

@@ -170,10 +170,6 @@ def model_card(
     windows = ", ".join(f"{each.center_hu:g}/{each.width_hu:g}" for each in architecture.windows)
     several = f"{configuration.members} networks whose logits are averaged"
     members = several if configuration.members > 1 else "one network"
-    if configuration.fine_tunings > 1:
-        members += (
-            f", the weights of its CNN the mean of {configuration.fine_tunings} fine-tunings of the same pretraining"
-        )
     stage_two = f", that of stage two {architecture.subtype_head}" if architecture.subtype_head else ""
     parts = [
         f"# {configuration.name}, version {configuration.version}",
