@@ -157,8 +157,8 @@ def test_a_pretraining_is_used_again_when_only_what_follows_it_changes(tmp_path)
     assert finished(PRETRAINING, other)
     deeper = replace(CONFIGURATION.architecture, layers=2)
     other = replace(setting, configuration=replace(setting.configuration, architecture=deeper))
-    run_job(TrainingJob(0, 0), other, quiet)
-    assert finished(TrainingJob(0, 0), other)
+    assert finished(PRETRAINING, other)
+    run_job(TrainingJob(0, 0), other, quiet)  # it begins with what networks of another depth left
     longer = replace(alone[0], steps=2)
     assert not finished(PRETRAINING, replace(setting, configuration=replace(CONFIGURATION, pretraining=(longer,))))
 

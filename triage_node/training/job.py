@@ -12,7 +12,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +156,6 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     """Train one member without the patients of its fold."""
     folder = setting.folder(job)
     configuration = setting.configuration
-    fingerprint = _fingerprint(setting, job)
     if finished(job, setting):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,21 +177,15 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
     training = EncoderTraining(
         job.name, seed, network, average, phases, allowed, configuration, device, checkpoint, report, validate
     )
-    curve = training.run(resumed)
+    curves = {"encoder": training.run(resumed)}
     trained = average.network
-    if job.pretraining:
-        _write_member(folder, trained.cnn)
-        (folder / "curve.json").write_text(json.dumps({"encoder": curve}), encoding="utf-8")
-        (folder / "finished").write_text(fingerprint, encoding="utf-8")
-        return
-    views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
-    sequence_curve = train_sequence(trained, views, configuration, seed, job.name, report)
-    joint_curve = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
-    trained.eval()
-    _write_member(folder, trained)
-    described: dict[str, Any] = {"encoder": curve, "sequence": sequence_curve, "joint": joint_curve}
-    (folder / "curve.json").write_text(json.dumps(described), encoding="utf-8")
-    (folder / "finished").write_text(fingerprint, encoding="utf-8")
+    if not job.pretraining:
+        views = cached_features(trained, allowed, configuration, device, seed, job.name, report)
+        curves["sequence"] = train_sequence(trained, views, configuration, seed, job.name, report)
+        curves["joint"] = train_jointly(trained, allowed, configuration, device, seed, job.name, report)
+    _write_member(folder, trained.cnn if job.pretraining else trained)
+    (folder / "curve.json").write_text(json.dumps(curves), encoding="utf-8")
+    (folder / "finished").write_text(_fingerprint(setting, job), encoding="utf-8")
 
 
 def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
