@@ -21,18 +21,21 @@ def macs(network: torch.nn.Module, shown: torch.Tensor) -> int:
     return sum(counted)
 
 
-def test_the_default_backbone_stays_within_its_budget():
-    encoder = SliceEncoder("plain10").eval()
-    assert macs(encoder, torch.rand(1, 3, 256, 256)) <= 0.4e9
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_the_default_backbone_stays_within_its_budget(neighbours):
+    channels = Architecture(neighbours=neighbours).channels
+    encoder = SliceEncoder("plain10", channels).eval()
+    assert macs(encoder, torch.rand(1, channels, 256, 256)) <= 0.4e9
     assert sum(each.numel() for each in encoder.parameters()) < 1.3e6
-    assert encoder(torch.rand(1, 3, 256, 256)).last_map.shape == (1, 256, 16, 16)
+    assert encoder(torch.rand(1, channels, 256, 256)).last_map.shape == (1, 256, 16, 16)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_gives_a_map_and_pooled_features(backbone):
-    encoder = SliceEncoder(backbone).eval()
+@pytest.mark.parametrize("channels", [3, 5])
+def test_every_backbone_gives_a_map_and_pooled_features(backbone, channels):
+    encoder = SliceEncoder(backbone, channels).eval()
     with torch.inference_mode():
-        encoding = encoder(torch.rand(2, 3, 64, 64))
+        encoding = encoder(torch.rand(2, channels, 64, 64))
     assert encoding.last_map.shape[:2] == (2, encoder.channels)
     assert encoding.features.shape == (2, encoder.feature_count)
 

@@ -120,6 +120,16 @@ def test_windows_lie_between_zero_and_one():
     assert shown.max() <= 1
 
 
+def test_neighbours_follow_through_the_first_window_and_the_ends_stand_for_themselves():
+    volume = np.arange(4.0).reshape(4, 1, 1) * 10 * np.ones((1, INPUT_SIZE, INPUT_SIZE))
+    shown = network_input(volume, 64, network_windows(), neighbours=True)
+    assert shown.shape == (4, 5, 64, 64)
+    np.testing.assert_array_equal(shown[:, :3], network_input(volume, 64, network_windows()))
+    own, below, above = (shown[:, channel, 0, 0].tolist() for channel in (0, 3, 4))
+    assert below == [own[0], *own[:3]]
+    assert above == [*own[1:], own[3]]
+
+
 @pytest.mark.parametrize("shape", [(0, 512, 512), (512, 512)])
 def test_a_volume_without_slices_is_refused(shape):
     with pytest.raises(ValueError, match="slices, rows and columns"):

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from triage_node.cascade import release_writer, self_test, weights
+from triage_node.cascade.network import Architecture
 from triage_node.cascade.runner import Cascade
 from triage_node.cascade.self_test import reference_volume, run_self_test
 from triage_node.cascade.weights import WeightsRejected, read_release
@@ -109,6 +110,11 @@ def test_another_input_is_refused(make_release):
     edit_manifest(folder, input={**weights.expected_input(read_release(folder).architecture), "size": 512})
     with pytest.raises(WeightsRejected, match="this version makes"):
         read_release(folder)
+
+
+def test_a_network_that_sees_neighbours_says_so_in_its_input():
+    alone, beside = (weights.expected_input(Architecture(neighbours=each)) for each in (False, True))
+    assert beside == {**alone, "neighbours_center_width_hu": [[40, 80], [40, 80]]}
 
 
 def test_operating_points_of_other_weights_are_refused(make_release):

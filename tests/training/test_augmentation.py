@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from triage_node.cascade.preprocessing import beside, network_input
 from triage_node.core.hounsfield import THIRD_WINDOWS, network_windows
 from triage_node.training.augmentation import (
     Augmentation,
@@ -57,10 +58,18 @@ def test_a_scanner_brightens_or_darkens_what_lies_beside_bone_alone(size):
 
 
 def test_the_windows_of_training_are_those_of_the_node():
-    from triage_node.cascade.preprocessing import network_input
-
     volume = (np.random.default_rng(1).random((2, 256, 256)) * 400 - 100).astype(np.float32)
-    for size, third in product((256, 192), THIRD_WINDOWS):
+    planes = {False: volume[:, None], True: volume[beside(np.arange(2), 0, 1)]}
+    for size, third, neighbours in product((256, 192), THIRD_WINDOWS, planes):
         windows = network_windows(third)
-        of_training = at_size(torch.from_numpy(volume)[:, None], size, windows).numpy()
-        np.testing.assert_allclose(of_training, network_input(volume, size, windows), atol=1e-5)
+        of_training = at_size(torch.from_numpy(planes[neighbours]), size, windows).numpy()
+        np.testing.assert_allclose(of_training, network_input(volume, size, windows, neighbours), atol=1e-5)
+
+
+def test_neighbours_move_and_brighten_as_their_slice_does():
+    smooth = replace(Augmentation(), noise_hu=0)
+    volume = (torch.randn(4, 1, 256, 256, generator=torch.Generator().manual_seed(1)) * 20 + 30).repeat(1, 3, 1, 1)
+    shown, _ = augmented(volume, None, None, 64, network_windows(), smooth, torch.Generator().manual_seed(2))
+    assert shown.shape == (4, 5, 64, 64)
+    for channel in (3, 4):
+        torch.testing.assert_close(shown[:, channel], shown[:, 0])

@@ -51,6 +51,17 @@ def test_a_bank_gives_back_what_was_written(banks):
     assert not banks["real"].has_mask(np.arange(24)).any()
 
 
+def test_neighbours_are_slices_of_the_same_scan(tmp_path):
+    scans = [banked_scan(name, name, "real", False, slices=3) for name in "ab"]
+    for first, scan in enumerate(scans):
+        scan.volume_hu[:, 0, 0] = np.arange(3) + 10 * first
+    write_bank(tmp_path / "real", ["all"], lambda _first: [scans])
+    bank = SliceBank(tmp_path / "real")
+    seen = bank.planes_hu(np.array([1, 2, 3]), neighbours=True)[:, :, 0, 0]
+    assert seen.tolist() == [[1, 0, 2], [2, 1, 2], [10, 10, 11]]
+    assert bank.planes_hu(np.array([1, 2, 3]), neighbours=False)[:, :, 0, 0].tolist() == [[1], [2], [10]]
+
+
 def test_a_batch_depends_on_seed_and_step_alone(banks):
     phase = EncoderPhase(steps=3, batch=8, pasted=0.5)
     first, again = (MixedSlices(allowed(banks), phase, "sli", 7) for _ in range(2))

@@ -23,6 +23,7 @@ from triage_node.phantom import GENERATION
 from triage_node.training.bank_building import build_banks
 from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
 from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
+from triage_node.training.held_out import scan_logits
 from triage_node.training.job import (
     MEMBER_NAME,
     PRETRAINING,
@@ -36,6 +37,7 @@ from triage_node.training.job import (
 )
 from triage_node.training.made_up import made_in_parallel
 from triage_node.training.predictions import read_predictions
+from triage_node.training.sequence_training import scan_volume as banked_volume
 from triage_node.training.train import Machine, folds_of, run
 
 torch.set_num_threads(1)
@@ -70,7 +72,7 @@ CONFIGURATION = RunConfiguration(
     text='name = "small"',
     folds=2,
     members=1,
-    architecture=replace(RunConfiguration("x").architecture, input_size=64, units=16),
+    architecture=replace(RunConfiguration("x").architecture, input_size=64, units=16, neighbours=True),
     made_up=MadeUp(pasted_per_head=0, phantoms=0),
     encoder=(EncoderPhase(steps=8, batch=8, size=64),),
     sequence=SequencePhase(steps=6, scans=4, views=1),
@@ -100,6 +102,19 @@ def test_a_run_ends_in_a_release_that_the_node_accepts(release):
     finding = cascade.read_volume(BLEEDING, 5.0, list("abcdef")).finding
     assert finding.model_name == "small"
     assert read_release(folder).manifest["training"]["subjects"] == 8
+
+
+@pytest.mark.slow
+def test_the_node_reads_a_patient_as_the_run_did(release):
+    folder, out = release
+    bank = open_banks(out / "banks")["real"]
+    setting = JobSetting(CONFIGURATION, out / "banks", out / "jobs", folds_of(SCANS, CONFIGURATION), "cpu", 1)
+    network = trained_member(TrainingJob(0, None), setting)
+    read = Cascade.load(folder, device="cpu").logits(BLEEDING, 5.0, (0.8, 0.8))
+    of_run = scan_logits(network, banked_volume(bank, 0, network.architecture))
+    assert bank.scans[0] == "series-0"
+    np.testing.assert_allclose(of_run.subject, [read.subject, *read.subtypes], atol=0.01)
+    np.testing.assert_allclose(of_run.slices[:, 0], read.slices, atol=0.01)
 
 
 @pytest.mark.slow

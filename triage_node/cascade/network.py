@@ -39,6 +39,9 @@ class Architecture:
         side.
     third_window
         A name in ``core.hounsfield.THIRD_WINDOWS``; the first two show brain and blood.
+    neighbours
+        Whether the CNN is shown the slices below and above through the first window too: blood goes on there, and bone
+        that fills a part of this slice.
     recurrence, layers, units, dropout, subject_head
         As ``sequence_model.SequenceModel`` has them.
     subtype_head
@@ -55,6 +58,7 @@ class Architecture:
     subject_head: str = "pooled"
     subtype_head: str | None = None
     third_window: str = "bone"
+    neighbours: bool = False
 
     def __post_init__(self) -> None:
         choices: Mapping[str, Iterable[str | None]] = {
@@ -74,8 +78,13 @@ class Architecture:
 
     @property
     def windows(self) -> tuple[Window, Window, Window]:
-        """The windows of the three input channels."""
+        """The windows that a slice is shown through."""
         return network_windows(self.third_window)
+
+    @property
+    def channels(self) -> int:
+        """Of the CNN's input: one a window, then the first window of both neighbours."""
+        return len(self.windows) + (2 if self.neighbours else 0)
 
     @classmethod
     def from_mapping(cls, described: Mapping[str, Any]) -> Architecture:
@@ -101,7 +110,7 @@ class CascadeNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.encoder = SliceEncoder(architecture.backbone)
+        self.encoder = SliceEncoder(architecture.backbone, architecture.channels)
         outputs = len(CLASS_ORDER)
         self.feature_dropout = nn.Dropout(architecture.dropout)
         self.feature_head = nn.Linear(self.encoder.feature_count, outputs)

@@ -238,7 +238,14 @@ def fractions_on_network_grid(fractions: npt.NDArray[np.generic], grid: Grid) ->
     return _resized(_cropped(canvas, grid.box, 0.0), INPUT_SIZE, INPUT_SIZE)
 
 
-def network_input(volume_hu: npt.NDArray[np.generic], size: int, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+def beside(slices: npt.NDArray[np.int64], first: int, last: int) -> npt.NDArray[np.int64]:
+    """Name each slice with the ones below and above it, itself at the scan's ends : (slices,) -> (slices, 3)."""
+    return np.stack([slices, np.maximum(slices - 1, first), np.minimum(slices + 1, last)], axis=1)
+
+
+def network_input(
+    volume_hu: npt.NDArray[np.generic], size: int, windows: Sequence[Window], neighbours: bool = False
+) -> npt.NDArray[np.float32]:
     """Show a volume on the network's grid through a network's windows.
 
     Parameters
@@ -248,12 +255,18 @@ def network_input(volume_hu: npt.NDArray[np.generic], size: int, windows: Sequen
         Rows and columns to bring it to first, for networks that were trained on smaller slices.
     windows
         One channel each.
+    neighbours
+        Whether the slices below and above follow, each through the first window.
 
     Returns
     -------
-    (slices, windows, size, size), 0 to 1
+    (slices, channels, size, size), 0 to 1
     """
-    return windowed(_resized(np.asarray(volume_hu, dtype=np.float32), size, size), windows)
+    shown = windowed(_resized(np.asarray(volume_hu, dtype=np.float32), size, size), windows)
+    if not neighbours:
+        return shown
+    _, below, above = beside(np.arange(len(shown)), 0, len(shown) - 1).T
+    return np.concatenate([shown, shown[below, :1], shown[above, :1]], axis=1)
 
 
 def heatmaps_on_source(maps: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.float32]:

@@ -194,7 +194,9 @@ class Cascade:
     def _encoded(self, grid_hu: npt.NDArray[np.float32]) -> list[MemberState]:
         """Run every member's CNN once over (slices, 256, 256), HU."""
         architecture = self.release.architecture
-        shown = torch.from_numpy(network_input(grid_hu, architecture.input_size, architecture.windows))
+        shown = torch.from_numpy(
+            network_input(grid_hu, architecture.input_size, architecture.windows, architecture.neighbours)
+        )
         shown = shown.to(self.device, memory_format=torch.channels_last)
         mask = torch.ones((1, shown.shape[0]), dtype=torch.bool, device=self.device)
         states = []

@@ -45,8 +45,10 @@ class WeightsRejected(ConfigurationRejected):
 
 def expected_input(architecture: Architecture) -> dict[str, Any]:
     """Describe the input that this version of the node makes for a network, as a manifest states it."""
+    windows = [[window.center_hu, window.width_hu] for window in architecture.windows]
     return {
-        "windows_center_width_hu": [[window.center_hu, window.width_hu] for window in architecture.windows],
+        "windows_center_width_hu": windows,
+        **({"neighbours_center_width_hu": windows[:1] * 2} if architecture.neighbours else {}),
         "canvas_size": CANVAS_SIZE,
         "size": INPUT_SIZE,
         "crop": "square around the cranium",

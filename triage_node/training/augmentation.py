@@ -100,7 +100,7 @@ def _blurred(planes: Tensor) -> Tensor:
 
 
 def _beside_bone(volume_hu: Tensor) -> Tensor:
-    """How near bone is : (slices, 1, rows, columns), about 1 at the inner table and fading over some 15 mm."""
+    """How near bone is : (slices, planes, rows, columns), about 1 at the inner table and fading over some 15 mm."""
     rows, columns = volume_hu.shape[2:]
     cells = functional.avg_pool2d((volume_hu > BONE_HU).to(volume_hu.dtype), rows // _BONE_CELLS)
     near = (_blurred(_blurred(cells)) * _INNER_TABLE_GAIN).clamp_(max=1.0)
@@ -108,7 +108,10 @@ def _beside_bone(volume_hu: Tensor) -> Tensor:
 
 
 def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Generator) -> Tensor:
-    """Change gain, offset, rim beside bone, sharpness and grain of (slices, 1, rows, columns), HU, slice by slice."""
+    """Change gain, offset, rim beside bone, sharpness and grain of (slices, 1 or 3, rows, columns), HU, slice by slice.
+
+    A slice's neighbours change as it does, but for the grain.
+    """
     each = (len(volume_hu), 1, 1, 1)
     changed = volume_hu * (1.0 + _centred(each, chance) * how.hu_gain) + _centred(each, chance) * how.hu_shift
     changed.addcmul_(_beside_bone(volume_hu), _centred(each, chance) * how.rim_hu)
@@ -123,11 +126,15 @@ def changed_intensity(volume_hu: Tensor, how: Augmentation, chance: torch.Genera
 
 
 def windowed_batch(volume_hu: Tensor, windows: Sequence[Window]) -> Tensor:
-    """Show (slices, 1, rows, columns), HU, through windows : (slices, windows, rows, columns), 0 to 1."""
-    shape = (len(volume_hu), len(windows), *volume_hu.shape[2:])
+    """Show (slices, 1 or 3, rows, columns), HU, through windows : (slices, channels, rows, columns), 0 to 1.
+
+    The first plane through each window, then its neighbours, where they come with it, through the first.
+    """
+    seen_through = [(0, window) for window in windows] + [(plane, windows[0]) for plane in range(1, volume_hu.shape[1])]
+    shape = (len(volume_hu), len(seen_through), *volume_hu.shape[2:])
     shown = torch.empty(shape, dtype=volume_hu.dtype, device=volume_hu.device, memory_format=torch.channels_last)
-    for channel, window in enumerate(windows):
-        seen = (volume_hu[:, 0] - window.lower_hu).mul_(1.0 / window.width_hu).clamp_(0.0, 1.0)
+    for channel, (plane, window) in enumerate(seen_through):
+        seen = (volume_hu[:, plane] - window.lower_hu).mul_(1.0 / window.width_hu).clamp_(0.0, 1.0)
         shown[:, channel] = seen
     return shown
 
@@ -145,7 +152,8 @@ def augmented(
 
     Parameters
     ----------
-    volume_hu : (slices, 1, 256, 256), HU
+    volume_hu : (slices, 1 or 3, 256, 256), HU
+        Each slice, and the ones below and above where the network is shown them.
     masks : (slices, 6, 64, 64), 0 to 1, or None
     scan_of_slice : (slices,)
         Slices of the same number share one geometric transform; None gives every slice its own.
@@ -156,7 +164,7 @@ def augmented(
 
     Returns
     -------
-    windowed : (slices, windows, size, size), 0 to 1
+    windowed : (slices, channels, size, size), 0 to 1
     masks : (slices, 6, size / 16, size / 16) or None
         The largest coverage in each cell of the network's last map.
     """
@@ -172,7 +180,7 @@ def augmented(
 
 
 def at_size(volume_hu: Tensor, size: int, windows: Sequence[Window]) -> Tensor:
-    """Show (slices, 1, 256, 256), HU, unchanged but for the size : (slices, windows, size, size)."""
+    """Show (slices, 1 or 3, 256, 256), HU, unchanged but for the size : (slices, channels, size, size)."""
     if size != volume_hu.shape[-1]:
         volume_hu = functional.interpolate(volume_hu, size=(size, size), mode="bilinear", antialias=True)
     return windowed_batch(volume_hu, windows)

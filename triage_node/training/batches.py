@@ -48,7 +48,8 @@ class SliceBatch:
 
     Attributes
     ----------
-    volume_hu : (slices, 1, 256, 256), HU
+    volume_hu : (slices, 1 or 3, 256, 256), HU
+        With the slices below and above where the network is shown them.
     labels : (slices, 6), NaN where unknown
     masks : (slices, 6, 64, 64), 0 to 1
     has_mask : (slices,)
@@ -116,10 +117,20 @@ class MixedSlices:
         ``sub`` or ``sli``.
     seed
         Of this job and phase.
+    neighbours
+        Whether each slice comes with the ones below and above.
     """
 
-    def __init__(self, allowed: Mapping[str, AllowedScans], phase: EncoderPhase, setting: str, seed: int) -> None:
+    def __init__(
+        self,
+        allowed: Mapping[str, AllowedScans],
+        phase: EncoderPhase,
+        setting: str,
+        seed: int,
+        neighbours: bool = False,
+    ) -> None:
         self._seed = seed
+        self._neighbours = neighbours
         self._setting = setting
         self._parts: list[tuple[SliceBank, Indices, npt.NDArray[np.float64], int]] = []
         counts = {
@@ -141,12 +152,12 @@ class MixedSlices:
         volumes, labels, masks, has_mask = [], [], [], []
         for bank, slices, weights, count in self._parts:
             drawn = np.sort(chance.choice(slices, size=count, p=weights))
-            volumes.append(bank.volume_hu[drawn].astype(np.float32))
+            volumes.append(bank.planes_hu(drawn, self._neighbours))
             labels.append(trained_labels(bank, drawn, self._setting))
             masks.append(bank.masks(drawn))
             has_mask.append(bank.has_mask(drawn))
         return SliceBatch(
-            torch.from_numpy(np.concatenate(volumes))[:, None],
+            torch.from_numpy(np.concatenate(volumes)),
             torch.from_numpy(np.concatenate(labels)),
             torch.from_numpy(np.concatenate(masks)),
             torch.from_numpy(np.concatenate(has_mask)),

@@ -140,7 +140,8 @@ class EncoderTraining:
         stopping = EarlyStopping(settings.patience)
         if resumed.stopping is not None:
             stopping.load_state_dict(resumed.stopping)
-        batches = MixedSlices(self.allowed, phase, self.configuration.labels, self.seed * 100 + index)
+        setting, neighbours = self.configuration.labels, self.network.architecture.neighbours
+        batches = MixedSlices(self.allowed, phase, setting, self.seed * 100 + index, neighbours)
         first = resumed.position.step
         recent = _Recent(curve[-1]["loss"] if first else float("nan"))
         for step, batch in _prefetched(batches, first, phase.steps):

@@ -17,6 +17,7 @@ from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.training.augmentation import at_size
 from triage_node.training.job import JobSetting, TrainingJob, trained_member
+from triage_node.training.sequence_training import scan_volume
 from triage_node.training.slice_bank import SliceBank
 
 PARTS = ("subject", "slices", "cnn_slices")
@@ -38,7 +39,8 @@ def scan_logits(network: CascadeNetwork, volume_hu: torch.Tensor) -> ScanLogits:
     ----------
     network
         In evaluation mode.
-    volume_hu : (slices, 1, 256, 256), HU
+    volume_hu : (slices, 1 or 3, 256, 256), HU
+        As ``sequence_training.scan_volume`` gives it.
     """
     subjects, slices, cnn_slices = [], [], []
     for mirrored in (False, True) if network.architecture.mirrored else (False,):
@@ -75,8 +77,7 @@ def held_out_logits(job: TrainingJob, setting: JobSetting, real: SliceBank) -> d
     read = {}
     for index, subject in enumerate(real.subjects):
         if setting.fold_of_subject[subject] == job.fold:
-            start, stop = real.ranges[index]
-            volume_hu = torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None].to(setting.device)
+            volume_hu = scan_volume(real, index, network.architecture).to(setting.device)
             read[index] = scan_logits(network, volume_hu)
     np.savez(path, **{f"{scan}.{name}": getattr(each, name) for scan, each in read.items() for name in PARTS})
     return read

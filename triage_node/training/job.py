@@ -29,7 +29,7 @@ from triage_node.training.encoder_training import EncoderTraining, Report, Valid
 from triage_node.training.joint_training import train_jointly
 from triage_node.training.losses import label_loss
 from triage_node.training.schedule import AveragedNetwork
-from triage_node.training.sequence_training import cached_features, train_sequence
+from triage_node.training.sequence_training import cached_features, scan_volume, train_sequence
 from triage_node.training.slice_bank import SliceBank
 
 BANK_KINDS = ("real", "pasted", "phantom")
@@ -137,11 +137,8 @@ def _validation(
         losses = []
         for scan in scans:
             start, stop = real.ranges[scan]
-            shown = at_size(
-                torch.from_numpy(real.volume_hu[start:stop].astype(np.float32))[:, None],
-                configuration.architecture.input_size,
-                configuration.architecture.windows,
-            )
+            architecture = network.architecture
+            shown = at_size(scan_volume(real, scan, architecture), architecture.input_size, architecture.windows)
             with torch.inference_mode():
                 last_map = network.encoder(shown.to(device)).last_map
                 logits = network.cnn_logits(pooled(last_map), network.location_logits(last_map)).cpu()

@@ -42,7 +42,7 @@ def _encoded_scan(
 ) -> ScanFeatures:
     """Encode one augmented scan with gradient."""
     device = chance.device
-    volume_hu = scan_volume(part.bank, scan).to(device)
+    volume_hu = scan_volume(part.bank, scan, network.architecture).to(device)
     together = torch.zeros(len(volume_hu), dtype=torch.long, device=device)
     size, windows = configuration.joint.size, network.architecture.windows
     shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, chance)

@@ -170,13 +170,14 @@ def model_card(
     windows = ", ".join(f"{each.center_hu:g}/{each.width_hu:g}" for each in architecture.windows)
     several = f"{configuration.members} networks whose logits are averaged"
     members = several if configuration.members > 1 else "one network"
+    beside = ", the slices below and above through the first of them" if architecture.neighbours else ""
     stage_two = f", that of stage two {architecture.subtype_head}" if architecture.subtype_head else ""
     parts = [
         f"# {configuration.name}, version {configuration.version}",
         _USE,
         _RECONSTRUCTION,
         f"Backbone {architecture.backbone} on {architecture.input_size} x {architecture.input_size} pixels "
-        f"through the windows {windows} HU (centre/width), "
+        f"through the windows {windows} HU (centre/width){beside}, "
         f"{architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of {architecture.units} units a "
         f"direction, subject head {architecture.subject_head}{stage_two}, {members}, {setting}.",
         "## Data",

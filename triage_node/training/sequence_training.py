@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from triage_node.cascade.network import CascadeNetwork
+from triage_node.cascade.network import Architecture, CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
 from triage_node.training.augmentation import augmented
 from triage_node.training.batches import AllowedScans, padded, trained_labels, valid_mask
@@ -48,10 +48,9 @@ class ScanFeatures:
     real: bool
 
 
-def scan_volume(bank: SliceBank, scan: int) -> Tensor:
-    """One scan of a bank : (slices, 1, 256, 256), HU."""
-    start, stop = bank.ranges[scan]
-    return torch.from_numpy(bank.volume_hu[start:stop].astype(np.float32))[:, None]
+def scan_volume(bank: SliceBank, scan: int, architecture: Architecture) -> Tensor:
+    """One scan of a bank, as ``SliceBank.planes_hu`` gives it : (slices, 1 or 3, 256, 256), HU."""
+    return torch.from_numpy(bank.planes_hu(np.arange(*bank.ranges[scan]), architecture.neighbours))
 
 
 def scan_labels(bank: SliceBank, scan: int, setting: str) -> tuple[Tensor, Tensor]:
@@ -84,7 +83,7 @@ def cached_features(
     for number, (bank, scan, is_real) in enumerate(wanted):
         generator = seeded_generator(device, seed, 11, number)
         with torch.no_grad(), mixed_precision(device, configuration.optimization.mixed_precision):
-            volume_hu = scan_volume(bank, scan).to(device)
+            volume_hu = scan_volume(bank, scan, network.architecture).to(device)
             together = torch.zeros(len(volume_hu), dtype=torch.long, device=device)
             size, windows = configuration.architecture.input_size, configuration.architecture.windows
             shown, _ = augmented(volume_hu, None, together, size, windows, configuration.augmentation, generator)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triage_node.cascade.network import CLASS_ORDER
-from triage_node.cascade.preprocessing import INPUT_SIZE, Grid, fractions_on_network_grid, on_network_grid
+from triage_node.cascade.preprocessing import INPUT_SIZE, Grid, beside, fractions_on_network_grid, on_network_grid
 from triage_node.core.finding import SUBTYPES
 
 MASK_SIZE = 64
@@ -155,6 +155,13 @@ class SliceBank:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def planes_hu(self, slices: npt.NDArray[np.int64], neighbours: bool) -> npt.NDArray[np.float32]:
+        """Some slices, with the ones below and above in their scan where wanted : (slices, 1 or 3, 256, 256), HU."""
+        if not neighbours:
+            return self.volume_hu[slices][:, None].astype(np.float32)
+        first, stop = np.array(self.ranges)[self.scan_of_slice[slices]].T
+        return self.volume_hu[beside(slices, first, stop - 1)].astype(np.float32)
 
     def has_mask(self, slices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Whether each of some slices has a mask : (slices,)."""
