@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from triage_node.__main__ import main
 from triage_node.cascade.weights import read_release
+from triage_node.cli.train_commands import with_setting
 from triage_node.training.datasets import open_dataset
 from triage_node.training.predictions import read_predictions
 from triage_node.training.release_reading import trained_on
@@ -227,6 +229,19 @@ def test_wrong_usage_ends_with_2(train: Run, tmp_path: Path, arguments: tuple[st
     assert status == 2
     assert words in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_that_is_no_release_is_refused(train: Run, data: Path, tmp_path: Path) -> None:
+    status, said = train("--data", f"ct-ich:{data}", "--start", "earlier")
+    assert status == 2
+    assert "earlier/manifest.json" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("text", ['name = "x"\n[sequence]\n', 'name = "x"\nstart = "before"\n[sequence]\n'])
+def test_what_the_command_line_sets_is_written_into_the_runs_file(text: str) -> None:
+    path = 'C:\\weights\\"7"'
+    assert tomllib.loads(with_setting(text, "start", path)) == {"name": "x", "start": path, "sequence": {}}
 
 
 def test_a_misspelt_setting_names_file_and_key(train: Run, data: Path, configuration: Path, tmp_path: Path) -> None:

@@ -7,22 +7,22 @@ import shutil
 import signal
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scanned.small_patients import BLEEDING, CONFIGURATION, SCANS, SOURCES, quiet, setting_in
 
 from triage_node.cascade.runner import Cascade
-from triage_node.cascade.self_test import reference_volume, run_self_test
+from triage_node.cascade.self_test import run_self_test
 from triage_node.cascade.weights import read_release
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.phantom import GENERATION
 from triage_node.training.bank_building import build_banks
-from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, RunConfiguration, SequencePhase
-from triage_node.training.datasets import DatasetRejected, LabelledScan, ScanVolume
+from triage_node.training.configuration import EncoderPhase, JointPhase, MadeUp, SequencePhase
+from triage_node.training.datasets import DatasetRejected
 from triage_node.training.held_out import scan_logits
 from triage_node.training.job import (
     MEMBER_NAME,
@@ -41,51 +41,6 @@ from triage_node.training.sequence_training import scan_volume as banked_volume
 from triage_node.training.train import Machine, folds_of, run
 
 torch.set_num_threads(1)
-BLEEDING = reference_volume()
-BLOODLESS = np.where(BLEEDING > 58, np.where(BLEEDING < 80, 35, BLEEDING), BLEEDING).astype(np.int16)
-
-
-def scan_volume(bleeds, number):
-    shifted = np.roll(BLEEDING if bleeds else BLOODLESS, number, axis=2)
-    return ScanVolume(shifted, (0.8, 0.8), 5.0)
-
-
-def labelled(number):
-    bleeds = number % 2 == 0
-    slices = np.zeros((6, 6), dtype=np.float32)
-    if bleeds:
-        slices[2:5, [0, 4]] = 1
-    return LabelledScan(
-        subject=f"patient-{number}",
-        series=f"series-{number}",
-        source="made-for-a-test",
-        labels=slices.max(axis=0),
-        slice_labels=slices,
-        slice_ids=tuple("123456"),
-        reader=partial(scan_volume, bleeds, number),
-    )
-
-
-SCANS = [labelled(number) for number in range(8)]
-CONFIGURATION = RunConfiguration(
-    name="small",
-    text='name = "small"',
-    folds=2,
-    members=1,
-    architecture=replace(RunConfiguration("x").architecture, input_size=64, units=16, neighbours=True),
-    made_up=MadeUp(pasted_per_head=0, phantoms=0),
-    encoder=(EncoderPhase(steps=8, batch=8, size=64),),
-    sequence=SequencePhase(steps=6, scans=4, views=1),
-    joint=JointPhase(steps=2, scans=2, size=64),
-)
-CONFIGURATION = replace(
-    CONFIGURATION, optimization=replace(CONFIGURATION.optimization, checkpoint_every_steps=2, mixed_precision=False)
-)
-SOURCES = {"made-for-a-test": {"scans": 8, "licence": "none", "citation": "none"}}
-
-
-def quiet(_progress):
-    """Tell nobody."""
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +93,6 @@ def test_a_run_leaves_curves_card_and_measured_points(release):
     assert set(points) == {"balanced", "high_sensitivity", "paper"}
     assert points["balanced"]["measured"]["sensitivity"]["n"] == 4
     assert (folder / "configuration.toml").read_text() == (out / "configuration.toml").read_text() == CONFIGURATION.text
-
-
-def setting_in(folder, configuration=CONFIGURATION):
-    build_banks(SCANS, configuration, folder / "banks", 1, quiet)
-    return JobSetting(
-        configuration, folder / "banks", folder / "jobs", folds_of(SCANS, configuration), device="cpu", threads=1
-    )
 
 
 def test_a_job_never_sees_the_patients_kept_aside(tmp_path):

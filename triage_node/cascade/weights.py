@@ -286,6 +286,11 @@ def active_release_folder(model_weights: Path) -> Path:
     return model_weights / name
 
 
+def release_folder(model_weights: Path, named: str) -> Path:
+    """Return the folder of a release that a user names: a folder of its own, or a name in ``model_weights``."""
+    return Path(named) if Path(named).is_dir() else model_weights / named
+
+
 def release_names(model_weights: Path) -> list[str]:
     """Name every folder with a manifest, sorted; one that begins with a dot is the rest of a copy that was cut off."""
     found = (each.parent.name for each in model_weights.glob(f"*/{MANIFEST_NAME}"))

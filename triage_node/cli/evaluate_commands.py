@@ -194,14 +194,14 @@ def _release_readers(
     """Load the release, and the one in its shadow; say where they were trained on these patients."""
     from triage_node import wiring
     from triage_node.cascade.runner import Cascade
-    from triage_node.cascade.weights import active_release_folder
+    from triage_node.cascade.weights import active_release_folder, release_folder
     from triage_node.training.release_reading import ReleaseReader, refuse_trained_on
 
     home = wiring.weights_folder(options.load(config))
     readers: list[ScanReader] = []
     seen: list[str] = []
     for name in (asked.release, asked.shadow) if asked.shadow else (asked.release,):
-        folder = active_release_folder(home) if name is None else Path(name) if Path(name).is_dir() else home / name
+        folder = active_release_folder(home) if name is None else release_folder(home, name)
         cascade = Cascade.load(folder, operating_point=asked.operating_point)
         seen += refuse_trained_on(cascade.release, dataset, allow=asked.even_if_trained_on)
         readers.append(ReleaseReader(cascade, f"{cascade.release.name} (shadow)" if readers else None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,12 @@ def train(
     labels: Annotated[
         str | None, typer.Option(help="sub (subject labels) or sli (subject and slice labels), over the file's.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Release, a name or a folder, whose CNN is trained on in place of the pretraining; over the file's."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Jobs side by side on the CPU. [default: cores - 1]")
@@ -51,11 +58,14 @@ def train(
     """
     from dataclasses import replace
 
+    from triage_node import wiring
+    from triage_node.cascade.weights import release_folder
     from triage_node.core.errors import ConfigurationRejected
     from triage_node.training.configuration import read_configuration
     from triage_node.training.datasets import check_scans, open_dataset
     from triage_node.training.progress import ProgressDisplay
     from triage_node.training.sources import described_sources
+    from triage_node.training.start import starting_release
     from triage_node.training.train import detected_machine, run
 
     named = _CONFIGURATIONS / f"{configuration.name}.toml"
@@ -67,12 +77,18 @@ def train(
         )
     chosen = read_configuration(file)
     if labels is not None:
-        chosen = replace(chosen, labels=labels, text=_with_labels(chosen.text, labels))
+        chosen = replace(chosen, labels=labels, text=with_setting(chosen.text, "labels", labels))
+    if start is not None:
+        chosen = replace(chosen, start=start, text=with_setting(chosen.text, "start", start))
     if (out / "jobs").exists() and not resume:
         raise ConfigurationRejected(f"{out} holds a run already; give --resume to go on with it, or another --out")
     datasets = [open_dataset(each) for each in data]
     scans = [scan for dataset in datasets for scan in dataset.scans]
     check_scans(scans)
+    started = None
+    if chosen.start:
+        folder = release_folder(wiring.weights_folder(options.load()), chosen.start)
+        started = starting_release(folder, chosen.architecture, datasets)
     _say_what_is_left_out(datasets)
     with ProgressDisplay() as display:
         release = run(
@@ -83,6 +99,7 @@ def train(
             display.show,
             sources=described_sources(datasets),
             banks=banks,
+            start=started,
         )
     if json_:
         options.print_json({"release": str(release)})
@@ -90,10 +107,10 @@ def train(
         typer.echo(f"{release}\nAdd it with `triage-node weights add {release}`.")
 
 
-def _with_labels(text: str, labels: str) -> str:
-    """Write the label setting into a run's file, so that what is stored with the weights says what was run."""
-    line = f'labels = "{labels}"'
-    changed, times = re.subn(r"^labels\s*=.*$", line, text, count=1, flags=re.MULTILINE)
+def with_setting(text: str, key: str, value: str) -> str:
+    """Write a setting into a run's file, so that what is stored with the weights says what was run."""
+    line = f"{key} = {json.dumps(value)}"
+    changed, times = re.subn(rf"^{key}\s*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     return changed if times else f"{line}\n{text}"
 
 

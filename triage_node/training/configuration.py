@@ -137,6 +137,8 @@ class RunConfiguration:
     members: Count = 3
     pasted_of_member: tuple[Share, ...] = ()
     """Share of pasted slices for each member in turn, over the phases' own: members that differ err differently."""
+    start: str = ""
+    """A release, a name in the weights folder or a folder, whose CNN every job starts from in place of the pretraining."""
     architecture: Architecture = field(default_factory=Architecture)
     made_up: MadeUp = field(default_factory=MadeUp)
     pretraining: tuple[EncoderPhase, ...] = ()

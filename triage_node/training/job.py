@@ -20,6 +20,7 @@ from torch import nn
 
 from triage_node.cascade.network import CascadeNetwork
 from triage_node.cascade.slice_encoder import pooled
+from triage_node.cascade.weights import Release, load_networks
 from triage_node.training.augmentation import at_size
 from triage_node.training.batches import AllowedScans
 from triage_node.training.checkpoints import Checkpoint
@@ -62,7 +63,7 @@ PRETRAINING = TrainingJob(0, None, pretraining=True)
 
 @dataclass(frozen=True)
 class JobSetting:
-    """What all jobs of a run share."""
+    """What all jobs of a run share; ``start`` is the release whose CNN they start from, where there is one."""
 
     configuration: RunConfiguration
     banks: Path
@@ -70,6 +71,7 @@ class JobSetting:
     fold_of_subject: Mapping[str, int]
     device: str
     threads: int
+    start: Release | None = None
 
     def folder(self, job: TrainingJob) -> Path:
         """Where a job's files lie."""
@@ -98,6 +100,7 @@ def _fingerprint(setting: JobSetting, job: TrainingJob, *, of_cnn: bool = False)
     described = asdict(setting.configuration)
     for unused in ("text", "members", "name", "version"):
         del described[unused]
+    described["start"] = setting.start.weights_sha256 if setting.start else None
     del described["architecture"]["mirrored"]  # how a network is read, not how it is trained
     folds = sorted(setting.fold_of_subject.items())
     if of_cnn or job.pretraining:
@@ -186,11 +189,14 @@ def run_job(job: TrainingJob, setting: JobSetting, report: Report) -> None:
 
 
 def _starting_network(job: TrainingJob, setting: JobSetting, seed: int) -> CascadeNetwork:
-    """A network of random weights, or what the pretraining left, with new sequence models."""
+    """A network of random weights, or the CNN of the release to start from or of the pretraining, with new sequence models."""
     configuration = setting.configuration
     seeded_generator(torch.device("cpu"), seed)
     network = CascadeNetwork(configuration.architecture)
-    if configuration.pretraining and not job.pretraining:
+    if setting.start:
+        members = load_networks(setting.start)
+        network.cnn.load_state_dict(members[job.member % len(members)].cnn.state_dict())
+    elif configuration.pretraining and not job.pretraining:
         network.cnn.load_state_dict(load_file(setting.folder(PRETRAINING) / MEMBER_NAME))
     return network
 

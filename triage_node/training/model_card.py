@@ -141,6 +141,17 @@ def _phantoms(configuration: RunConfiguration) -> str:
     return f"{text}. Made-up scans train with slice labels and masks in both label settings."
 
 
+def _start(training: Mapping[str, Any]) -> list[str]:
+    """What the CNN had learned before, and from whom."""
+    lines: list[str] = []
+    while start := training.get("started_from"):
+        training = start["training"]
+        learned = f"- {'Before that the' if lines else 'The'} CNN was that of {start['name']} {start['version']}"
+        lines.append(f"{learned} (SHA-256 {start['weights_sha256']}), trained on none of these patients, but on:")
+        lines += [_source_line(name, source) for name, source in training.get("sources", {}).items()]
+    return lines
+
+
 def model_card(
     configuration: RunConfiguration,
     predicted: Predictions,
@@ -182,6 +193,7 @@ def model_card(
         f"direction, subject head {architecture.subject_head}{stage_two}, {members}, {setting}.",
         "## Data",
         *sources,
+        *_start(training),
         f"- Made-up blood pasted {made_up.pasted_per_head} times into each head labelled free of blood; a pasted copy trains "
         f"only where its own patient does. {_phantoms(configuration)}",
         f"## Figures, out of fold ({configuration.folds} folds by patient, stratified; {training['subjects']} patients, "

@@ -92,20 +92,23 @@ def trained_on(training: Mapping[str, Any], source: str, subjects: Sequence[str]
     ----------
     training
         ``sources`` maps names to descriptions, whose ``subject_digests``, made with ``subject_digest_salt``, name the
-        patients.
+        patients; ``started_from`` holds the same of the release that the training started from.
     source
         Name of the data set.
     subjects
         Patients that are to be judged.
     """
+    before = training.get("started_from")
+    earlier = trained_on(before["training"], source, subjects) if before else TrainedOn((), False)
     described = training.get("sources", {})
     if source not in described:
-        return TrainedOn((), False)
+        return earlier
     digests = described[source].get("subject_digests") if isinstance(described, Mapping) else None
     if digests is None:
-        return TrainedOn((), True)
+        return TrainedOn(earlier.subjects, True)
     known, salt = set(digests), str(described[source].get("subject_digest_salt", ""))
-    return TrainedOn(tuple(each for each in subjects if subject_digest(source, each, salt) in known), False)
+    seen = {each for each in subjects if subject_digest(source, each, salt) in known}.union(earlier.subjects)
+    return TrainedOn(tuple(each for each in subjects if each in seen), earlier.source_named_without_subjects)
 
 
 def refuse_trained_on(release: Release, dataset: LabelledDataset, *, allow: bool) -> list[str]:

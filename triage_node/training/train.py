@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from triage_node.cascade.weights import CONFIGURATION_NAME
+from triage_node.cascade.weights import CONFIGURATION_NAME, Release
 from triage_node.core.errors import ConfigurationRejected
 from triage_node.training.bank_building import build_banks
 from triage_node.training.baselines import baseline_rows
@@ -53,6 +53,7 @@ from triage_node.training.out_of_fold import (
 from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
 from triage_node.training.release import release_description, write_trained_release
+from triage_node.training.start import described_start
 
 OUT_OF_FOLD_NAME = "out_of_fold.csv"
 CURVES_NAME = "learning_curves.png"
@@ -195,6 +196,7 @@ def run(
     *,
     sources: Mapping[str, Any],
     banks: Path | None = None,
+    start: Release | None = None,
 ) -> Path:
     """Train, cross-validate, calibrate and write a release.
 
@@ -212,6 +214,8 @@ def run(
         Described in the manifest: data sets with licence and citation.
     banks
         Where scans on the grid are kept; ``out/banks`` where None.
+    start
+        The release that ``configuration.start`` names, as ``start.starting_release`` gives it.
 
     Returns
     -------
@@ -229,12 +233,16 @@ def run(
         raise ConfigurationRejected("training needs scans with blood and scans without; check the label files")
     fold_of_subject = folds_of(scans, configuration)
     _refuse_one_sided(scans, fold_of_subject)
+    if start:
+        configuration = replace(configuration, pretraining=())
     started = time.monotonic()
     bank_folder = banks or out / "banks"
     with output_folder(out), output_folder(bank_folder):
         build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
     (out / CONFIGURATION_NAME).write_text(configuration.text, encoding="utf-8")
-    setting = JobSetting(configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads)
+    setting = JobSetting(
+        configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads, start
+    )
     sides: list[int | None] = [*range(configuration.folds), None]
     jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
     first = [PRETRAINING] if configuration.pretraining else []
@@ -281,5 +289,7 @@ def finish(
         "subjects_with_blood": bleeding_patients(predicted),
         "elapsed_minutes": round(elapsed_s / 60, 1),
     }
+    if setting.start:
+        training["started_from"] = described_start(setting.start)
     description = release_description(setting.configuration, predicted, baseline_rows(found), fitted, points, training)
     return write_trained_release(out / "release", [job for job in jobs if job.fold is None], setting, description)
