@@ -32,9 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("gate" if os.environ.get("NO_SKIPS") == "1" else "bench side")
     for name in [each for each in os.environ if each.startswith("TRIAGE_")]:
         del os.environ[name]
-    # pynetdicom brings commands named like DCMTK's, which hide those in an activated virtual environment
-    own = os.path.join(sys.prefix, "bin")
-    os.environ["PATH"] = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != own)
+    if (
+        sys.prefix != sys.base_prefix
+    ):  # pynetdicom brings commands named like DCMTK's, which an activated environment hides
+        own, found = os.path.join(sys.prefix, "bin"), os.environ.get("PATH", "").split(os.pathsep)
+        os.environ["PATH"] = os.pathsep.join(each for each in found if each != own)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

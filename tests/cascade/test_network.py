@@ -23,7 +23,7 @@ def macs(network: torch.nn.Module, shown: torch.Tensor) -> int:
 
 @pytest.mark.parametrize("neighbours", [False, True])
 def test_the_default_backbone_stays_within_its_budget(neighbours):
-    channels = Architecture(neighbours=neighbours).channels
+    channels = Architecture(neighbours=neighbours).input_channels
     encoder = SliceEncoder("plain10", channels).eval()
     assert macs(encoder, torch.rand(1, channels, 256, 256)) <= 0.4e9
     assert sum(each.numel() for each in encoder.parameters()) < 1.3e6
@@ -47,7 +47,7 @@ def test_an_unknown_third_window_is_refused_by_name():
 
 def test_an_unknown_backbone_is_refused_by_name():
     with pytest.raises(ValueError, match="no backbone named 'vgg19'"):
-        SliceEncoder("vgg19")
+        SliceEncoder("vgg19", 3)
 
 
 @pytest.mark.parametrize("recurrence", RECURRENCES)

@@ -50,15 +50,15 @@ mixed_precision = false
 Run = Callable[..., tuple[int, str]]
 
 
-def write_patients(folder: Path, patients: int = 6, slices: int = 3) -> list[str]:
+def write_patients(folder: Path, patients: int = 6, slices: int = 3, first: int = 1) -> list[str]:
     """Write CT-ICH's layout: discs of brain in bone, a bright spot in every other patient; return the table's rows."""
     rows, columns = np.mgrid[:96, :96]
     radius = np.hypot(rows - 48, columns - 48)
     lines = []
-    for patient in range(1, patients + 1):
+    for patient in range(first, first + patients):
         for number in range(1, slices + 1):
             bleeds = patient % 2 == 0 and number == 2
-            brain = np.where(radius < 38, 105 + patient, np.where(radius < 42, 255, 0))
+            brain = np.where(radius < 38, 106 + patient - first, np.where(radius < 42, 255, 0))
             if bleeds:
                 brain[30:42, 30:42] = 200
             bone = np.where(radius < 38, 60, np.where(radius < 42, 160, 0))
@@ -141,6 +141,34 @@ def test_a_killed_run_is_resumed_and_ends_in_a_release_that_names_its_patients(
     predicted = read_predictions(out / "out_of_fold.csv")
     assert sorted(predicted.subjects) == subjects[:6]
     assert (out / "configuration.toml").read_text() == CONFIGURATION
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_starts_from_a_release_on_other_workers_and_is_resumed_with_the_same_alone(
+    data: Path, configuration: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    others = tmp_path / "others"
+    write_table(others, write_patients(others, first=51))
+    begun = started(configuration, data, first)
+    printed, said = begun.communicate(timeout=400)
+    assert begun.returncode == 0, said
+    release = json.loads(printed)["release"]
+    refused = started(configuration, data, second, "--start", release)
+    _, said = refused.communicate(timeout=400)
+    assert refused.returncode == 2
+    assert "small was trained on 6 of these 6 patients" in said
+    gone_on = started(configuration, others, second, "--start", release, "--workers", "2")
+    printed, said = gone_on.communicate(timeout=400)
+    assert gone_on.returncode == 0, said
+    stated = read_release(Path(json.loads(printed)["release"])).manifest["training"]
+    assert stated["started_from"]["weights_sha256"] == read_release(Path(release)).weights_sha256
+    assert tomllib.loads((second / "configuration.toml").read_text())["start"] == release
+    forgotten = started(configuration, others, second, "--resume")
+    _, said = forgotten.communicate(timeout=400)
+    assert forgotten.returncode == 2
+    assert f"go on with --start {second / 'start'}" in said
 
 
 def drop_column(folder: Path) -> None:
@@ -234,13 +262,14 @@ def test_wrong_usage_ends_with_2(train: Run, tmp_path: Path, arguments: tuple[st
 def test_a_start_that_is_no_release_is_refused(train: Run, data: Path, tmp_path: Path) -> None:
     status, said = train("--data", f"ct-ich:{data}", "--start", "earlier")
     assert status == 2
-    assert "earlier/manifest.json" in said
+    assert "no release 'earlier'" in said
+    assert "ct-ich-plain10" in said
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("text", ['name = "x"\n[sequence]\n', 'name = "x"\nstart = "before"\n[sequence]\n'])
 def test_what_the_command_line_sets_is_written_into_the_runs_file(text: str) -> None:
-    path = 'C:\\weights\\"7"'
+    path = 'C:\\weights\\"7" \N{BRAIN}'
     assert tomllib.loads(with_setting(text, "start", path)) == {"name": "x", "start": path, "sequence": {}}
 
 

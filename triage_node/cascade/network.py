@@ -82,8 +82,8 @@ class Architecture:
         return network_windows(self.third_window)
 
     @property
-    def channels(self) -> int:
-        """Of the CNN's input: one a window, then the first window of both neighbours."""
+    def input_channels(self) -> int:
+        """Of the CNN: one a window, then the first window of both neighbours."""
         return len(self.windows) + (2 if self.neighbours else 0)
 
     @classmethod
@@ -110,7 +110,7 @@ class CascadeNetwork(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.encoder = SliceEncoder(architecture.backbone, architecture.channels)
+        self.encoder = SliceEncoder(architecture.backbone, architecture.input_channels)
         outputs = len(CLASS_ORDER)
         self.feature_dropout = nn.Dropout(architecture.dropout)
         self.feature_head = nn.Linear(self.encoder.feature_count, outputs)
@@ -121,7 +121,7 @@ class CascadeNetwork(nn.Module):
 
     @property
     def cnn(self) -> nn.ModuleDict:
-        """The parts that read a slice alone: the encoder and the CNN's own heads."""
+        """The parts that come before the RNNs: the encoder and the CNN's own heads."""
         names = ("encoder", "feature_head", "location_head")
         return nn.ModuleDict({name: self.get_submodule(name) for name in names})
 

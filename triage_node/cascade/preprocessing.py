@@ -1,7 +1,7 @@
 """From a head volume in HU to what the network sees, and back from the network's grid to the source pixels.
 
 In: one series as ``volume_hu`` (slices, rows, columns), index 0 the most inferior, with its slice spacing. Out:
-three windowed channels of the cranium per slice at 256 x 256, and the ``Grid`` that maps slices and pixels back.
+windowed channels of the cranium per slice at 256 x 256, and the ``Grid`` that maps slices and pixels back.
 Thin series are averaged to about 5 mm; slices are brought to 512 x 512 (Ye et al. 2019, "Data preprocessing"), cropped
 to one square around the cranium for the whole scan, and resampled to 256 x 256. Training goes through the same
 functions: a difference between the two would be a silent loss of accuracy.
@@ -254,7 +254,7 @@ def network_input(
     size
         Rows and columns to bring it to first, for networks that were trained on smaller slices.
     windows
-        One channel each.
+        One channel each of the slice itself.
     neighbours
         Whether the slices below and above follow, each through the first window.
 

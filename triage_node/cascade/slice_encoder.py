@@ -1,7 +1,7 @@
 """The CNN of the cascade: one convolution map, one feature vector and the CNN's own logits per slice.
 
-In: windowed slices (slices, channels, rows, columns), 0 to 1. Out: ``SliceEncoding``. Of other slices the CNN sees at most the
-two neighbours that may be among the channels; the rest is ``sequence_model``'s part. The paper (Ye et al. 2019) leaves its
+In: windowed slices (slices, input channels, rows, columns), 0 to 1. Out: ``SliceEncoding``. Of other slices the CNN sees at most
+the two neighbours that may be among the channels; the rest is ``sequence_model``'s part. The paper (Ye et al. 2019) leaves its
 backbone to a supplement that is not publicly stored: ``plain10`` is our choice for four CPU cores, ``vgg16_bn`` is what a later
 paper names, the others are there to compare.
 """
@@ -44,10 +44,10 @@ def _convolution(inputs: int, outputs: int, stride: int = 1, groups: int = 1) ->
     )
 
 
-def plain10(channels: int) -> tuple[nn.Sequential, int]:
+def plain10(input_channels: int) -> tuple[nn.Sequential, int]:
     """Ten plain 3 x 3 convolutions; 1.0 M parameters, 0.39 GMAC and a 16 x 16 map at 256 x 256."""
     layers = [
-        _convolution(channels, 16, stride=2),
+        _convolution(input_channels, 16, stride=2),
         _convolution(16, 32, stride=2),
         _convolution(32, 32),
         _convolution(32, 32),
@@ -61,10 +61,10 @@ def plain10(channels: int) -> tuple[nn.Sequential, int]:
     return nn.Sequential(*layers), 256
 
 
-def vgg16_bn(channels: int) -> tuple[nn.Sequential, int]:
+def vgg16_bn(input_channels: int) -> tuple[nn.Sequential, int]:
     """VGG-16 with batch norm (Simonyan and Zisserman 2015, configuration D) up to its last convolution."""
     layers: list[nn.Module] = []
-    inputs = channels
+    inputs = input_channels
     for stage, (outputs, repeats) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))):
         if stage:
             layers.append(nn.MaxPool2d(2))
@@ -135,10 +135,10 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 def _residual(
-    channels: int, block: Callable[[int, int, int], nn.Module], widths: tuple[int, ...], repeats: tuple[int, ...]
+    input_channels: int, block: Callable[[int, int, int], nn.Module], widths: tuple[int, ...], repeats: tuple[int, ...]
 ) -> tuple[nn.Sequential, int]:
     stem = nn.Sequential(
-        nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False),
+        nn.Conv2d(input_channels, 64, 7, stride=2, padding=3, bias=False),
         nn.BatchNorm2d(64),
         nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2, padding=1),
@@ -152,19 +152,19 @@ def _residual(
     return nn.Sequential(*layers), inputs
 
 
-def resnet18(channels: int) -> tuple[nn.Sequential, int]:
+def resnet18(input_channels: int) -> tuple[nn.Sequential, int]:
     """ResNet-18 (He et al. 2016, Table 1) up to its last map."""
-    return _residual(channels, _BasicBlock, (64, 128, 256, 512), (2, 2, 2, 2))
+    return _residual(input_channels, _BasicBlock, (64, 128, 256, 512), (2, 2, 2, 2))
 
 
-def resnet34(channels: int) -> tuple[nn.Sequential, int]:
+def resnet34(input_channels: int) -> tuple[nn.Sequential, int]:
     """ResNet-34 (He et al. 2016, Table 1) up to its last map."""
-    return _residual(channels, _BasicBlock, (64, 128, 256, 512), (3, 4, 6, 3))
+    return _residual(input_channels, _BasicBlock, (64, 128, 256, 512), (3, 4, 6, 3))
 
 
-def seresnext50(channels: int) -> tuple[nn.Sequential, int]:
+def seresnext50(input_channels: int) -> tuple[nn.Sequential, int]:
     """SE-ResNeXt-50 (32 x 4) up to its last map."""
-    return _residual(channels, _ExcitedBottleneck, (256, 512, 1024, 2048), (3, 4, 6, 3))
+    return _residual(input_channels, _ExcitedBottleneck, (256, 512, 1024, 2048), (3, 4, 6, 3))
 
 
 BACKBONES: Mapping[str, Callable[[int], tuple[nn.Sequential, int]]] = {
@@ -183,22 +183,22 @@ class SliceEncoder(nn.Module):
     ----------
     backbone
         A name in ``BACKBONES``.
-    channels
-        Of its input.
+    input_channels
+        ``Architecture.input_channels``.
     """
 
-    def __init__(self, backbone: str = "plain10", channels: int = 3) -> None:
+    def __init__(self, backbone: str, input_channels: int) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"no backbone named {backbone!r}; there are {', '.join(BACKBONES)}")
         self.backbone_name = backbone
-        self.backbone, self.channels = BACKBONES[backbone](channels)
+        self.backbone, self.channels = BACKBONES[backbone](input_channels)
         self.feature_count = 2 * self.channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, windowed: Tensor) -> SliceEncoding:
-        """Encode (slices, channels, rows, columns), 0 to 1."""
+        """Encode (slices, input channels, rows, columns), 0 to 1."""
         last_map = self.backbone(windowed)
         return SliceEncoding(last_map, pooled(last_map))

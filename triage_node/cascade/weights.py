@@ -286,9 +286,21 @@ def active_release_folder(model_weights: Path) -> Path:
     return model_weights / name
 
 
-def release_folder(model_weights: Path, named: str) -> Path:
-    """Return the folder of a release that a user names: a folder of its own, or a name in ``model_weights``."""
-    return Path(named) if Path(named).is_dir() else model_weights / named
+def release_folder(named: str, *model_weights: Path) -> Path:
+    """Return the folder of a release that a user names: the first of these folders that has it, or a folder of its own.
+
+    Raises
+    ------
+    WeightsRejected
+        There is none.
+    """
+    for folder in (*(home / named for home in model_weights), Path(named)):
+        if (folder / MANIFEST_NAME).is_file():
+            return folder
+    known = sorted({name for home in model_weights for name in release_names(home)})
+    raise WeightsRejected(
+        f"no release {named!r}: it is no folder with a {MANIFEST_NAME}, and the releases here are {', '.join(known) or 'none'}"
+    )
 
 
 def release_names(model_weights: Path) -> list[str]:

@@ -201,7 +201,7 @@ def _release_readers(
     readers: list[ScanReader] = []
     seen: list[str] = []
     for name in (asked.release, asked.shadow) if asked.shadow else (asked.release,):
-        folder = active_release_folder(home) if name is None else release_folder(home, name)
+        folder = active_release_folder(home) if name is None else release_folder(name, home)
         cascade = Cascade.load(folder, operating_point=asked.operating_point)
         seen += refuse_trained_on(cascade.release, dataset, allow=asked.even_if_trained_on)
         readers.append(ReleaseReader(cascade, f"{cascade.release.name} (shadow)" if readers else None))

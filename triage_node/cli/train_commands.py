@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     configuration: Annotated[
-        Path, typer.Argument(help="Run configuration (TOML), or the name of a shipped one, such as ct_ich.")
+        Path, typer.Argument(help="Run configuration (TOML), or the name of a shipped one: own_data, ct_ich.")
     ],
     data: Annotated[
         list[str],
@@ -49,6 +49,7 @@ def train(
         int | None, typer.Option(min=1, help="Jobs side by side on the CPU. [default: cores - 1]")
     ] = None,
     banks: Annotated[Path | None, typer.Option(help="Where prepared scans are kept. [default: OUT/banks]")] = None,
+    config: options.Config = None,
     json_: options.AsJson = False,
 ) -> None:
     """Train both stages with cross-validation by patient, and write weights with their measured figures.
@@ -65,7 +66,7 @@ def train(
     from triage_node.training.datasets import check_scans, open_dataset
     from triage_node.training.progress import ProgressDisplay
     from triage_node.training.sources import described_sources
-    from triage_node.training.start import starting_release
+    from triage_node.training.start import refuse_its_patients, starting_release
     from triage_node.training.train import detected_machine, run
 
     named = _CONFIGURATIONS / f"{configuration.name}.toml"
@@ -79,16 +80,19 @@ def train(
     if labels is not None:
         chosen = replace(chosen, labels=labels, text=with_setting(chosen.text, "labels", labels))
     if start is not None:
+        start = str(Path(start).resolve()) if Path(start).is_dir() else start
         chosen = replace(chosen, start=start, text=with_setting(chosen.text, "start", start))
     if (out / "jobs").exists() and not resume:
         raise ConfigurationRejected(f"{out} holds a run already; give --resume to go on with it, or another --out")
+    started = None
+    if chosen.start:
+        homes = wiring.weights_folder(options.load(config)), wiring.shipped_weights_folder()
+        started = starting_release(release_folder(chosen.start, *homes), chosen.architecture)
     datasets = [open_dataset(each) for each in data]
     scans = [scan for dataset in datasets for scan in dataset.scans]
     check_scans(scans)
-    started = None
-    if chosen.start:
-        folder = release_folder(wiring.weights_folder(options.load()), chosen.start)
-        started = starting_release(folder, chosen.architecture, datasets)
+    if started is not None:
+        refuse_its_patients(started, datasets)
     _say_what_is_left_out(datasets)
     with ProgressDisplay() as display:
         release = run(
@@ -109,8 +113,8 @@ def train(
 
 def with_setting(text: str, key: str, value: str) -> str:
     """Write a setting into a run's file, so that what is stored with the weights says what was run."""
-    line = f"{key} = {json.dumps(value)}"
-    changed, times = re.subn(rf"^{key}\s*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    changed, times = re.subn(rf"^[ \t]*{key}[ \t]*=.*$", lambda _: line, text, count=1, flags=re.MULTILINE)
     return changed if times else f"{line}\n{text}"
 
 

@@ -44,11 +44,11 @@ BLOOD_WINDOW = Window(80.0, 200.0)
 BONE_WINDOW = Window(600.0, 2800.0)
 SOFT_TISSUE_WINDOW = Window(40.0, 380.0)
 THIRD_WINDOWS: Mapping[str, Window] = {"bone": BONE_WINDOW, "soft_tissue": SOFT_TISSUE_WINDOW}
-"""What the network's third channel may show."""
+"""What the third of the network's windows may show."""
 
 
 def network_windows(third: str = "bone") -> tuple[Window, Window, Window]:
-    """The network's three input channels in their order (the paper names three windows, not their values).
+    """The network's three windows in their order (the paper names three windows, not their values).
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def augmented(
     scan_of_slice : (slices,)
         Slices of the same number share one geometric transform; None gives every slice its own.
     size, windows
-        Rows and columns of the result, and its channels.
+        Rows and columns of the result, and what it is shown through.
     how, chance
         How far, and the generator.
 

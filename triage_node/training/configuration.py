@@ -142,7 +142,7 @@ class RunConfiguration:
     architecture: Architecture = field(default_factory=Architecture)
     made_up: MadeUp = field(default_factory=MadeUp)
     pretraining: tuple[EncoderPhase, ...] = ()
-    """Phases on phantoms alone; they see no patient, so every job starts from the same result."""
+    """Phases on phantoms alone; they see no patient, so every job starts from the same result. Left out with a start."""
     encoder: tuple[EncoderPhase, ...] = ()
     sequence: SequencePhase = field(default_factory=SequencePhase)
     joint: JointPhase = field(default_factory=JointPhase)

@@ -43,7 +43,7 @@ _RNN_ARCHITECTURE = ("recurrence", "layers", "units", "subject_head", "subtype_h
 class TrainingJob:
     """A member of the ensemble, without the patients of one fold, or with all where ``fold`` is None.
 
-    ``pretraining`` is the job that sees phantoms alone and that all others start from.
+    ``pretraining`` is the job that sees phantoms alone and that all others start from, unless they start from a release.
     """
 
     member: int

@@ -6,7 +6,7 @@ every figure carries its count and its 95 % interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ windows; subject and slice labels. The paper's supplement is not publicly stored
 values, losses and optimizer are ours, and so are the crop to one square around the cranium before the second
 resampling and the size of the network's input, named below. Both stages share the CNN."""
 
+_NEIGHBOURS = " That the CNN is\nshown the slices below and above as well is ours too."
+
 _MANY_PATIENTS = 500
 _LIMITS_OF_SOURCE: Mapping[str, str] = {
     "ct-ich": "- CT-ICH comes from one hospital. As screen exports its images have 8 bits and their geometry (0.46 mm pixels, "
@@ -48,9 +50,17 @@ _LIMITS_OF_ALL = """- Thresholds and calibration were chosen on the same out-of-
   see the patient."""
 
 
+def _trainings(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """This training, then those that it started from."""
+    yield training
+    if start := training.get("started_from"):
+        yield from _trainings(start["training"])
+
+
 def _limits(training: Mapping[str, Any]) -> str:
     """What the figures cannot say, by the data that they come from."""
-    lines = [_LIMITS_OF_SOURCE[source] for source in training["sources"] if source in _LIMITS_OF_SOURCE]
+    sources = dict.fromkeys(source for each in _trainings(training) for source in each.get("sources", {}))
+    lines = [_LIMITS_OF_SOURCE[source] for source in sources if source in _LIMITS_OF_SOURCE]
     if training["subjects"] < _MANY_PATIENTS:
         few = "- The patients are few: every interval is wide, and subtypes with fewer than ten positive patients say next to"
         lines.insert(0, f"{few}\n  nothing.")
@@ -131,7 +141,7 @@ def _phantoms(configuration: RunConfiguration) -> str:
     """What phantoms contributed, and with which labels."""
     if not configuration.made_up.phantoms:
         return "No phantoms."
-    alone = sum(phase.steps for phase in configuration.pretraining)
+    alone = 0 if configuration.start else sum(phase.steps for phase in configuration.pretraining)
     text = f"Phantoms: {configuration.made_up.phantoms}"
     if alone:
         text += f"; the CNN learns from them alone for {alone} steps before it sees a patient"
@@ -144,11 +154,16 @@ def _phantoms(configuration: RunConfiguration) -> str:
 def _start(training: Mapping[str, Any]) -> list[str]:
     """What the CNN had learned before, and from whom."""
     lines: list[str] = []
-    while start := training.get("started_from"):
-        training = start["training"]
-        learned = f"- {'Before that the' if lines else 'The'} CNN was that of {start['name']} {start['version']}"
-        lines.append(f"{learned} (SHA-256 {start['weights_sha256']}), trained on none of these patients, but on:")
-        lines += [_source_line(name, source) for name, source in training.get("sources", {}).items()]
+    for start in (each["started_from"] for each in _trainings(training) if "started_from" in each):
+        before = start["training"]
+        configuration = before.get("configuration", {})
+        labels = {"sub": "Sub-Lab", "sli": "Sli-Lab"}.get(configuration.get("labels"), "labels not told")
+        phantoms = configuration.get("made_up", {}).get("phantoms", 0)
+        lines.append(
+            f"- {'Before that the' if lines else 'The'} CNN was that of {start['name']} {start['version']} (SHA-256 "
+            f"{start['weights_sha256']}), whose manifest names none of these patients ({labels}, {phantoms} phantoms):\n"
+            + "\n".join(f"  {_source_line(name, source)}" for name, source in before.get("sources", {}).items())
+        )
     return lines
 
 
@@ -186,7 +201,7 @@ def model_card(
     parts = [
         f"# {configuration.name}, version {configuration.version}",
         _USE,
-        _RECONSTRUCTION,
+        _RECONSTRUCTION + (_NEIGHBOURS if architecture.neighbours else ""),
         f"Backbone {architecture.backbone} on {architecture.input_size} x {architecture.input_size} pixels "
         f"through the windows {windows} HU (centre/width){beside}, "
         f"{architecture.layers}-layer bidirectional {architecture.recurrence.upper()} of {architecture.units} units a "

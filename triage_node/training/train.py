@@ -53,7 +53,7 @@ from triage_node.training.out_of_fold import (
 from triage_node.training.output_folder import output_folder
 from triage_node.training.predictions import write_predictions
 from triage_node.training.release import release_description, write_trained_release
-from triage_node.training.start import described_start
+from triage_node.training.start import described_start, kept_in_run
 
 OUT_OF_FOLD_NAME = "out_of_fold.csv"
 CURVES_NAME = "learning_curves.png"
@@ -215,7 +215,8 @@ def run(
     banks
         Where scans on the grid are kept; ``out/banks`` where None.
     start
-        The release that ``configuration.start`` names, as ``start.starting_release`` gives it.
+        The release that ``configuration.start`` names, as ``start.starting_release`` gives it; the phases of the pretraining are
+        left out then.
 
     Returns
     -------
@@ -233,19 +234,20 @@ def run(
         raise ConfigurationRejected("training needs scans with blood and scans without; check the label files")
     fold_of_subject = folds_of(scans, configuration)
     _refuse_one_sided(scans, fold_of_subject)
-    if start:
-        configuration = replace(configuration, pretraining=())
+    if bool(start) != bool(configuration.start):
+        raise ValueError("start is the release that the configuration's start names")
     started = time.monotonic()
     bank_folder = banks or out / "banks"
     with output_folder(out), output_folder(bank_folder):
+        kept = kept_in_run(start, out)
         build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
     (out / CONFIGURATION_NAME).write_text(configuration.text, encoding="utf-8")
     setting = JobSetting(
-        configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads, start
+        configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads, kept
     )
     sides: list[int | None] = [*range(configuration.folds), None]
     jobs = [TrainingJob(member, fold) for member in range(configuration.members) for fold in sides]
-    first = [PRETRAINING] if configuration.pretraining else []
+    first = [PRETRAINING] if configuration.pretraining and not kept else []
 
     def tell() -> None:
         """Say how far the run is; refuse a job that ended in NaN before others spend hours on the same settings."""

@@ -15,7 +15,14 @@ from triage_node.wiring.database import (
     statistics,
 )
 from triage_node.wiring.forwarding import commitment_scu, senders, storage_commitment, storage_scu
-from triage_node.wiring.installation import SystemClock, measured_rates, migrations_folder, version, weights_folder
+from triage_node.wiring.installation import (
+    SystemClock,
+    measured_rates,
+    migrations_folder,
+    shipped_weights_folder,
+    version,
+    weights_folder,
+)
 from triage_node.wiring.path import heart, limits, path_rules, read_folder, study_path
 from triage_node.wiring.reading import cascade, evidence_writer, shadow_cascade, shadow_path, volume_reader
 from triage_node.wiring.scp_process import GRACE_S, run_scp
@@ -68,6 +75,7 @@ __all__ = [
     "shadow_cascade",
     "shadow_log",
     "shadow_path",
+    "shipped_weights_folder",
     "statistics",
     "storage_commitment",
     "storage_scu",

@@ -31,7 +31,12 @@ def migrations_folder() -> Path:
 
 def weights_folder(settings: Settings) -> Path:
     """Return the folder of the releases: the one set, else the one that came with the node."""
-    return settings.weights_dir or Path(str(importlib.resources.files("triage_node.model_weights")))
+    return settings.weights_dir or shipped_weights_folder()
+
+
+def shipped_weights_folder() -> Path:
+    """Return the folder of the releases that came with the node."""
+    return Path(str(importlib.resources.files("triage_node.model_weights")))
 
 
 def measured_rates(settings: Settings) -> MeasuredRates | None:
