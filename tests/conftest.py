@@ -32,9 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("gate" if os.environ.get("NO_SKIPS") == "1" else "bench side")
     for name in [each for each in os.environ if each.startswith("TRIAGE_")]:
         del os.environ[name]
-    if (
-        sys.prefix != sys.base_prefix
-    ):  # pynetdicom brings commands named like DCMTK's, which an activated environment hides
+    # In an activated environment pynetdicom's commands hide DCMTK's, which have the same names.
+    if sys.prefix != sys.base_prefix:
         own, found = os.path.join(sys.prefix, "bin"), os.environ.get("PATH", "").split(os.pathsep)
         os.environ["PATH"] = os.pathsep.join(each for each in found if each != own)
 

@@ -239,8 +239,8 @@ def run(
     started = time.monotonic()
     bank_folder = banks or out / "banks"
     with output_folder(out), output_folder(bank_folder):
-        kept = kept_in_run(start, out)
         build_banks(scans, configuration, bank_folder, machine.workers * machine.threads, report)
+        kept = kept_in_run(start, out)
     (out / CONFIGURATION_NAME).write_text(configuration.text, encoding="utf-8")
     setting = JobSetting(
         configuration, bank_folder, out / "jobs", fold_of_subject, machine.device, machine.threads, kept
