@@ -35,7 +35,7 @@ def _with_gradient(last_map: Tensor) -> Tensor:
 
 
 def slice_activation(network: CascadeNetwork, last_map: Tensor, chosen: Sequence[int]) -> Tensor:
-    """Explain stage one's logit of some slices, each by its own map alone; where the CNN is shown the neighbours, these act on it.
+    """Explain stage one's logit of some slices, each by its own map alone; neighbours that the CNN is shown act on it.
 
     Each chosen slice gets a copy of the scan in which only that slice carries a gradient; all copies pass the RNN as
     one batch.
